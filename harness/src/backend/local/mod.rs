@@ -1,0 +1,1 @@
+//! The supervisor and what it owns: processes, sidecars, endpoints; kubelet and istiod in small.

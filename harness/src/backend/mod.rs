@@ -1,0 +1,3 @@
+//! The closed set of backends and the few operations that differ between them.
+
+pub mod local;

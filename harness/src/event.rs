@@ -1,0 +1,1 @@
+//! The vocabulary between a run and its reports.

@@ -1,0 +1,1 @@
+//! From scraped samples to verdicts: scraping, samples, windows, objectives.

@@ -1,0 +1,23 @@
+//! meshquake: does my system hold when the mesh shakes?
+//!
+//! ```text
+//! scenario ─► world ─► backend ─► run ─┬─► action (fault, proof, undo)
+//!                                      ├─► load (worker with goose)
+//!                                      ├─► judge (samples, windows, objectives)
+//!                                      └─► events ─► report (console, html, markdown, junit)
+//! ```
+
+pub mod action;
+pub mod backend;
+pub mod event;
+pub mod judge;
+pub mod load;
+pub mod parts;
+pub mod problem;
+pub mod report;
+pub mod run;
+pub mod scenario;
+pub mod verdict;
+pub mod wait;
+pub mod world;
+pub mod yaml;

@@ -1,0 +1,1 @@
+//! Load: journeys as data, the schedule, and the worker in which goose lives.

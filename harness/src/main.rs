@@ -1,0 +1,2 @@
+//! The `meshquake` binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A scenario: the file's shape, the checked value, the plan.

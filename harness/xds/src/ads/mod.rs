@@ -1,0 +1,1 @@
+//! The delta ADS server: snapshots out, ACKs and NACKs in, convergence awaited.

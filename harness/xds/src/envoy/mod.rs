@@ -1,0 +1,1 @@
+//! Intent to Envoy resources, given the form of interception.

@@ -1,0 +1,1 @@
+//! The table of every supported kind and field: honoured, inert or refused.

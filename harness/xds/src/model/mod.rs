@@ -1,0 +1,1 @@
+//! The mesh as checked values: services, workloads, routes, policies.
