@@ -28,28 +28,58 @@ pub struct Record {
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
     RunStarted(RunStarted),
-    PhaseStarted { phase: Phase },
-    PhaseEnded { phase: Phase, took_ms: u64 },
+    PhaseStarted {
+        phase: Phase,
+    },
+    PhaseEnded {
+        phase: Phase,
+        took_ms: u64,
+    },
     /// A line of progress inside a phase: what is built, taken, waited for.
-    Progress { phase: Phase, text: String },
+    Progress {
+        phase: Phase,
+        text: String,
+    },
     WorldUp(WorldUp),
     /// A pod's state as the backend tells it; sent at each change.
     Pod(Pod),
     /// The steady state, judged before the first action: one for each check.
     Steady(Judged),
-    LoadStarted { rate: Option<f64>, users: Option<u32>, workers: u32, journeys: Vec<String> },
+    LoadStarted {
+        rate: Option<f64>,
+        users: Option<u32>,
+        workers: u32,
+        journeys: Vec<String>,
+    },
     /// What the load generator saw in one second.
     LoadSecond(LoadSecond),
     LoadEnded(LoadSummary),
-    Action { name: String, step: ActionStep },
-    Guard { name: String, value: Option<f64>, text: String },
+    Action {
+        name: String,
+        step: ActionStep,
+    },
+    Guard {
+        name: String,
+        value: Option<f64>,
+        text: String,
+    },
     Judged(Judged),
     /// Requests between workloads over the whole run, read from the callers' sidecars.
-    Calls { edges: Vec<Call> },
-    Warning { text: String },
+    Calls {
+        edges: Vec<Call>,
+    },
+    Warning {
+        text: String,
+    },
     /// Files kept for whoever looks for the cause, relative to the run's folder.
-    Collected { files: Vec<Collected> },
-    Ended { outcome: Outcome, verdict: Verdict, exit: u8 },
+    Collected {
+        files: Vec<Collected>,
+    },
+    Ended {
+        outcome: Outcome,
+        verdict: Verdict,
+        exit: u8,
+    },
 }
 
 /// What was going to be run, and on what.
@@ -222,17 +252,31 @@ pub struct ErrorSample {
 #[serde(rename_all = "kebab-case")]
 pub enum ActionStep {
     /// Asked for; whom it hits and how that was chosen.
-    Asked { target: String },
+    Asked {
+        target: String,
+    },
     /// Seen from outside the injector.
-    Proved { observation: String },
+    Proved {
+        observation: String,
+    },
     /// No effect could be seen.
-    NotProved { reason: String },
+    NotProved {
+        reason: String,
+    },
     UndoAsked,
-    UndoVerified { how: String },
-    UndoFailed { reason: String },
+    UndoVerified {
+        how: String,
+    },
+    UndoFailed {
+        reason: String,
+    },
     /// Bounds of recovery: from undo verified to the first second from which all was well.
-    Recovered { after_ms: u64 },
-    NotRecovered { within_ms: u64 },
+    Recovered {
+        after_ms: u64,
+    },
+    NotRecovered {
+        within_ms: u64,
+    },
 }
 
 /// An objective, or a check of the steady state, with what was measured.

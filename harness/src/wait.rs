@@ -76,18 +76,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_limit_says_what_was_seen_last() {
-        let error = until::<(), _>("the moon", Duration::from_millis(5), async || Seen::NotYet("clouds".into()))
-            .await
-            .expect_err("never reached");
+        let error =
+            until::<(), _>("the moon", Duration::from_millis(5), async || Seen::NotYet("clouds".into()))
+                .await
+                .expect_err("never reached");
         assert!(error.to_string().starts_with("the moon not reached within "), "{error}");
         assert!(error.to_string().ends_with("last seen: clouds"), "{error}");
     }
 
     #[tokio::test]
     async fn a_check_may_give_up_before_the_limit() {
-        let error = until::<(), _>("it", Duration::from_secs(600), async || Seen::Never("exited with 1".into()))
-            .await
-            .expect_err("gave up");
+        let error =
+            until::<(), _>("it", Duration::from_secs(600), async || Seen::Never("exited with 1".into()))
+                .await
+                .expect_err("gave up");
         assert!(error.gave_up && error.to_string().contains("exited with 1"), "{error}");
     }
 }

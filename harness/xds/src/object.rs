@@ -81,6 +81,7 @@ impl Places {
 
     /// Every known pointer with its place, the root first as `""`.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Place)> {
-        std::iter::once(("", &self.root)).chain(self.known.iter().map(|(pointer, place)| (pointer.as_str(), place)))
+        std::iter::once(("", &self.root))
+            .chain(self.known.iter().map(|(pointer, place)| (pointer.as_str(), place)))
     }
 }
