@@ -1,1 +1,3 @@
 //! From scraped samples to verdicts: scraping, samples, windows, objectives.
+
+pub mod objective;
