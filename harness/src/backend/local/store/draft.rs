@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use meshquake_xds::object::Object;
 use meshquake_xds::source::{Problem, Problems};
-use rand::RngExt as _;
 use serde_json::{Value, json};
 
 use super::kind::{Access, CONFIG_MAP, DEPLOYMENT, Kind, NAMESPACE, POD};
@@ -57,8 +56,10 @@ impl Draft {
         }
         let known = Key::new(&NAMESPACE, "", namespace);
         if kind.namespaced && !GIVEN_NAMESPACES.contains(&namespace) && !self.objects.contains_key(&known) {
-            let problem =
-                Problem::new(object.place("/metadata/namespace"), format!("namespace `{namespace}` does not exist"));
+            let problem = Problem::new(
+                object.place("/metadata/namespace"),
+                format!("namespace `{namespace}` does not exist"),
+            );
             return Err(Error::Invalid(Problems(vec![problem.help("add the Namespace to the world")])));
         }
         Ok(Key::new(kind, namespace, object.name()))
@@ -74,13 +75,20 @@ impl Draft {
     }
 
     /// Server-side apply. What stands at places no longer known keeps the place it had.
-    pub fn apply(&mut self, key: Key, object: &Object, manager: &str, force: bool) -> Result<Arc<Entry>, Error> {
+    pub fn apply(
+        &mut self,
+        key: Key,
+        object: &Object,
+        manager: &str,
+        force: bool,
+    ) -> Result<Arc<Entry>, Error> {
         let (mut live, mut owners) = match self.objects.get(&key) {
             Some(entry) => (entry.object.clone(), entry.owners.clone()),
             None => (Object { value: json!({}), places: object.places.clone() }, Owners::new()),
         };
         let status = live.value.as_object_mut().and_then(|fields| fields.shift_remove("status"));
-        ownership::apply(&mut live.value, &mut owners, &object.value, manager, force).map_err(Error::Fields)?;
+        ownership::apply(&mut live.value, &mut owners, &object.value, manager, force)
+            .map_err(Error::Fields)?;
         if let Some(status) = status {
             live.value["status"] = status;
         }
@@ -209,7 +217,8 @@ pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
+/// Linux draws them for us.
 fn uid() -> String {
-    let [a, b, c, d]: [u32; 4] = rand::rng().random();
-    format!("{a:08x}-{:04x}-4{:03x}-a{:03x}-{:04x}{d:08x}", b >> 16, b & 0xfff, c >> 20, c & 0xffff)
+    let drawn = std::fs::read_to_string("/proc/sys/kernel/random/uuid");
+    drawn.map_or_else(|_| now(), |text| text.trim().to_owned())
 }

@@ -39,8 +39,7 @@ pub static SECRET: Kind = core("Secret", "secrets", Access::Written);
 pub static SERVICE: Kind = core("Service", "services", Access::Written);
 pub static POD: Kind = core("Pod", "pods", Access::Shown);
 pub static EVENT: Kind = core("Event", "events", Access::Shown);
-pub static DEPLOYMENT: Kind =
-    Kind { group: "apps", ..core("Deployment", "deployments", Access::Written) };
+pub static DEPLOYMENT: Kind = Kind { group: "apps", ..core("Deployment", "deployments", Access::Written) };
 pub static VIRTUAL_SERVICE: Kind = networking("VirtualService", "virtualservices");
 pub static DESTINATION_RULE: Kind = networking("DestinationRule", "destinationrules");
 pub static GATEWAY: Kind = networking("Gateway", "gateways");
@@ -111,7 +110,10 @@ mod tests {
     fn a_kind_is_found_by_its_object_and_by_its_path() {
         assert_eq!(Kind::of("apps/v1", "Deployment"), Some(&DEPLOYMENT));
         assert_eq!(Kind::of("networking.istio.io/v1beta1", "VirtualService"), Some(&VIRTUAL_SERVICE));
-        assert_eq!(Kind::served("security.istio.io", "v1", "peerauthentications"), Some(&PEER_AUTHENTICATION));
+        assert_eq!(
+            Kind::served("security.istio.io", "v1", "peerauthentications"),
+            Some(&PEER_AUTHENTICATION)
+        );
         assert_eq!(Kind::of("v1", "Deployment"), None, "the group is part of the name");
         assert_eq!(Kind::served("", "v2", "pods"), None);
     }

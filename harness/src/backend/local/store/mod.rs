@@ -3,7 +3,7 @@
 //! All writes are transactions on a [`Draft`]: a bad object leaves everything as it was. A version counts every
 //! change; the history of changes is what watchers read, so that a watch never misses one between list and watch.
 
-mod draft;
+pub mod draft;
 pub mod kind;
 pub mod ownership;
 pub mod selector;
@@ -74,7 +74,8 @@ impl Entry {
             fields.shift_remove("status");
         }
         if let Some(metadata) = object.value["metadata"].as_object_mut() {
-            metadata.retain(|field, _| matches!(field.as_str(), "name" | "namespace" | "labels" | "annotations"));
+            metadata
+                .retain(|field, _| matches!(field.as_str(), "name" | "namespace" | "labels" | "annotations"));
         }
         object
     }
@@ -185,6 +186,19 @@ impl Store {
     /// Runs `write` on a draft and takes its changes over, all or none. Returns what `write` returned and the
     /// version after it.
     pub fn transact<T>(&self, write: impl FnOnce(&mut Draft) -> Result<T, Error>) -> Result<(T, u64), Error> {
+        self.attempt(write, true)
+    }
+
+    /// Like [`Store::transact`], with every check, but nothing is taken over.
+    pub fn rehearse<T>(&self, write: impl FnOnce(&mut Draft) -> Result<T, Error>) -> Result<(T, u64), Error> {
+        self.attempt(write, false)
+    }
+
+    fn attempt<T>(
+        &self,
+        write: impl FnOnce(&mut Draft) -> Result<T, Error>,
+        for_good: bool,
+    ) -> Result<(T, u64), Error> {
         let mut inner = self.lock();
         let mut draft = Draft::new(inner.objects.clone(), inner.version);
         let outcome = write(&mut draft)?;
@@ -192,6 +206,9 @@ impl Store {
             (self.check)(&written(&draft.objects)).map_err(Error::Invalid)?;
         }
         let (objects, version, changes) = draft.finish();
+        if !for_good {
+            return Ok((outcome, version));
+        }
         inner.objects = objects;
         let changed = inner.version != version;
         inner.version = version;

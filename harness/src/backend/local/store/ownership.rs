@@ -50,7 +50,7 @@ fn keyed(list: &str, members: &[Value]) -> bool {
 pub fn leaves(object: &Value) -> BTreeMap<Path, Value> {
     let mut found = BTreeMap::new();
     walk("", object, &mut Vec::new(), &mut found);
-    found.retain(|path, _| !is_identity(path));
+    found.retain(|path, _| !path.is_empty() && !is_identity(path));
     found
 }
 
@@ -112,13 +112,17 @@ pub fn apply(
     for (other, owned) in owners.iter_mut().filter(|(other, _)| *other != manager) {
         owned.retain(|field| {
             let lost = conflicts.iter().any(|c| &c.manager == other)
-                && wanted.iter().any(|(path, value)| overlaps(field, path) && present.get(path) != Some(value));
+                && wanted
+                    .iter()
+                    .any(|(path, value)| overlaps(field, path) && present.get(path) != Some(value));
             !lost
         });
     }
     merge("", live, config);
     let before = owners.insert(manager.to_owned(), wanted.keys().cloned().collect()).unwrap_or_default();
-    for path in before {
+    // A list member is found by its key, so the keys go last.
+    let (keys, others): (Vec<Path>, Vec<Path>) = before.into_iter().partition(|path| is_key(path));
+    for path in others.into_iter().chain(keys) {
         let still_wanted = owners.values().flatten().any(|field| overlaps(field, &path));
         if !still_wanted {
             remove(live, &path);
@@ -131,8 +135,11 @@ pub fn apply(
 /// After a write that was no apply: `manager` owns what it changed, nobody owns what is gone.
 pub fn take_over(owners: &mut Owners, before: &Value, after: &Value, manager: &str) {
     let (before, after) = (leaves(before), leaves(after));
-    let changed: Vec<Path> =
-        after.iter().filter(|(path, value)| before.get(*path) != Some(value)).map(|(p, _)| p.clone()).collect();
+    let changed: Vec<Path> = after
+        .iter()
+        .filter(|(path, value)| before.get(*path) != Some(value))
+        .map(|(p, _)| p.clone())
+        .collect();
     for (owner, fields) in owners.iter_mut() {
         fields.retain(|field| after.contains_key(field) && (owner == manager || !changed.contains(field)));
     }
@@ -150,6 +157,10 @@ fn overlaps(one: &[String], other: &[String]) -> bool {
 /// `.spec.template.spec.containers[name=web].image`, as Kubernetes shows it in a conflict.
 fn show(path: &[String]) -> String {
     path.iter().map(|step| if step.starts_with('[') { step.clone() } else { format!(".{step}") }).collect()
+}
+
+fn is_key(path: &[String]) -> bool {
+    matches!(path, [.., member, field] if member.strip_prefix('[').is_some_and(|m| m.starts_with(&format!("{field}="))))
 }
 
 fn merge(name: &str, live: &mut Value, config: &Value) {
@@ -180,7 +191,8 @@ fn remove(live: &mut Value, path: &[String]) {
         Value::Array(members) => {
             let Some((key, value)) = step.trim_matches(['[', ']']).split_once('=') else { return };
             let is_it = |m: &Value| {
-                m.get(key).is_some_and(|v| v.as_str().map_or_else(|| v.to_string() == value, |text| text == value))
+                m.get(key)
+                    .is_some_and(|v| v.as_str().map_or_else(|| v.to_string() == value, |text| text == value))
             };
             if let Some(member) = members.iter_mut().find(|m| is_it(m)) {
                 remove(member, rest);
@@ -245,7 +257,11 @@ mod tests {
         assert_eq!(live["spec"]["template"]["spec"]["containers"][0]["image"], "two");
         apply(&mut live, &mut owners, &deployment("two", json!([])), "world", false).unwrap();
         apply(&mut live, &mut owners, &json!({}), "action", false).unwrap();
-        assert_eq!(live, deployment("two", json!([])), "shared fields stay with the one who still applies them");
+        assert_eq!(
+            live,
+            deployment("two", json!([])),
+            "shared fields stay with the one who still applies them"
+        );
     }
 
     #[test]
@@ -261,7 +277,8 @@ mod tests {
 
     #[test]
     fn other_lists_are_one_value() {
-        let route = |subset: &str| json!({"spec": {"http": [{"route": [{"destination": {"subset": subset}}]}]}});
+        let route =
+            |subset: &str| json!({"spec": {"http": [{"route": [{"destination": {"subset": subset}}]}]}});
         let mut live = Value::Null;
         let mut owners = Owners::new();
         apply(&mut live, &mut owners, &route("v1"), "world", false).unwrap();

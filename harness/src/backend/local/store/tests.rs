@@ -50,10 +50,8 @@ fn a_transaction_with_a_bad_object_changes_nothing() {
 
 #[test]
 fn an_unknown_kind_is_refused_by_name() {
-    let object = unpack(
-        json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "x"}}),
-        "world.yaml",
-    );
+    let object =
+        unpack(json!({"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "x"}}), "world.yaml");
     let error = store().transact(|draft| draft.key_of(&object, None)).unwrap_err();
     assert_eq!(error.to_string(), "world.yaml:1: kind `CronJob` (batch/v1) is not supported on local");
 }
