@@ -5,7 +5,7 @@
 //!                 └─ write  create, replace, apply, patch, delete ─► one transaction of the store
 //! ```
 
-pub mod log;
+pub(super) mod log;
 mod path;
 mod read;
 pub mod status;
@@ -43,7 +43,7 @@ pub struct Api {
 /// The query parameters that are understood; Kubernetes clients send more, which change nothing here.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Query {
+pub struct Query {
     label_selector: String,
     field_selector: String,
     watch: Option<String>,

@@ -35,11 +35,12 @@ fn list_key(name: &str) -> Option<&'static [&'static str]> {
 /// `[name=web]` of a member, if the list under `name` is keyed and the member has the key.
 fn member_step(list: &str, member: &Value) -> Option<String> {
     let key = list_key(list)?.iter().find(|key| member.get(**key).is_some())?;
-    let value = &member[*key];
-    Some(match value.as_str() {
-        Some(text) => format!("[{key}={text}]"),
-        None => format!("[{key}={value}]"),
-    })
+    Some(format!("[{key}={}]", plain(&member[*key])))
+}
+
+/// A scalar without quotes.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn keyed(list: &str, members: &[Value]) -> bool {
@@ -190,10 +191,8 @@ fn remove(live: &mut Value, path: &[String]) {
         Value::Object(fields) => remove_field(fields, step, rest),
         Value::Array(members) => {
             let Some((key, value)) = step.trim_matches(['[', ']']).split_once('=') else { return };
-            let is_it = |m: &Value| {
-                m.get(key)
-                    .is_some_and(|v| v.as_str().map_or_else(|| v.to_string() == value, |text| text == value))
-            };
+            let step = format!("[{key}={value}]");
+            let is_it = |m: &Value| m.get(key).is_some_and(|v| format!("[{key}={}]", plain(v)) == step);
             if let Some(member) = members.iter_mut().find(|m| is_it(m)) {
                 remove(member, rest);
             }
