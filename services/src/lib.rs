@@ -30,6 +30,9 @@
 //! `/health`, `/ready` (503 while draining) and `/metrics`. A call that failed further on is answered with 502, or 504
 //! when the deadline passed, and JSON that names the hop ([`client::Failure`]).
 
+#[cfg(not(feature = "pinning"))]
+compile_error!("a shop without a world has no services: choose one or more of the features `pinning`");
+
 pub mod app;
 pub mod chaos;
 pub mod cli;

@@ -5,13 +5,14 @@
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
 const EVERY: Duration = Duration::from_millis(50);
 const MOST: usize = 1 << 20;
+/// How long the end of the process waits for the last lines to be taken.
+const AT_END: Duration = Duration::from_millis(500);
 
 /// A request as the log tells it.
 #[derive(Debug, Serialize)]
@@ -46,11 +47,13 @@ pub fn now() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
 }
 
+/// What the requests and the thread share.
 #[derive(Default)]
 struct Buffer {
     bytes: Vec<u8>,
     dropped: u64,
     closed: bool,
+    finished: bool,
 }
 
 #[derive(Default)]
@@ -75,9 +78,8 @@ impl Log {
     pub fn open(out: impl Write + Send + 'static) -> io::Result<(Self, Writer)> {
         let shared = Arc::new(Shared::default());
         let for_thread = Arc::clone(&shared);
-        let thread =
-            std::thread::Builder::new().name("log".into()).spawn(move || write_out(&for_thread, out))?;
-        Ok((Self(Arc::clone(&shared)), Writer { shared, thread: Some(thread) }))
+        std::thread::Builder::new().name("log".into()).spawn(move || write_out(&for_thread, out))?;
+        Ok((Self(Arc::clone(&shared)), Writer { shared }))
     }
 
     pub fn write(&self, line: &impl Serialize) {
@@ -91,7 +93,7 @@ impl Log {
         let _ = serde_json::to_writer(&mut buffer.bytes, line);
         buffer.bytes.push(b'\n');
         if first {
-            self.0.changed.notify_one();
+            self.0.changed.notify_all();
         }
     }
 }
@@ -120,6 +122,8 @@ fn write_out(shared: &Shared, mut out: impl Write) {
         let _ = out.write_all(&batch).and_then(|()| out.flush());
         batch.clear();
         if closed {
+            shared.buffer().finished = true;
+            shared.changed.notify_all();
             return;
         }
     }
@@ -129,17 +133,15 @@ fn write_out(shared: &Shared, mut out: impl Write) {
 #[must_use = "the last lines are written when this is dropped"]
 pub struct Writer {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.shared.buffer().closed = true;
-        self.shared.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // Its panic, if any, has been printed; there is nothing left to save.
-            let _ = thread.join();
-        }
+        let mut buffer = self.shared.buffer();
+        buffer.closed = true;
+        self.shared.changed.notify_all();
+        // A reader that takes nothing must not keep the process.
+        let _ = self.shared.changed.wait_timeout_while(buffer, AT_END, |buffer| !buffer.finished);
     }
 }
 
@@ -206,5 +208,16 @@ mod tests {
             })
             .sum();
         assert!(dropped > 0 && kept + dropped == 5000, "{kept} kept, {dropped} dropped");
+    }
+
+    #[test]
+    fn a_reader_that_takes_nothing_does_not_hold_up_the_end() {
+        let (go, wait) = std::sync::mpsc::channel();
+        let page = Page::default();
+        let (log, writer) = Log::open(Stalled(wait, page.clone())).expect("thread");
+        log.write(&1);
+        drop(writer);
+        assert!(page.0.lock().expect("page").is_empty(), "the end came first");
+        drop(go);
     }
 }
