@@ -68,9 +68,10 @@ async fn a_v1_caller_that_meets_v2_gets_a_line_of_mixed_versions() {
 
 #[tokio::test]
 async fn an_upstream_that_cannot_be_reached_is_named() {
-    // The port is free: it was just given back.
-    let gone =
-        tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("free port").local_addr().expect("bound");
+    // A port that is taken and not listened on refuses connections, and nobody else can get it meanwhile.
+    let held = tokio::net::TcpSocket::new_v4().expect("socket");
+    held.bind("127.0.0.1:0".parse().expect("address")).expect("free port");
+    let gone = held.local_addr().expect("bound");
     let a = Running::start("microservice-a", "v1", &[("NEXT_URL", &format!("http://{gone}"))]).await;
     let answer = a.get("/").await;
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY);

@@ -62,8 +62,8 @@ fn what_cannot_be_right_is_refused_on_one_line() {
 
 #[test]
 fn what_the_machine_does_not_allow_is_a_failure_of_its_own() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("free port").local_addr().expect("bound");
-    let holder = TcpListener::bind(taken).expect("the port is free again");
+    let holder = TcpListener::bind("127.0.0.1:0").expect("free port");
+    let taken = holder.local_addr().expect("bound");
     let port = taken.port().to_string();
     let place = [("STACK", "v1"), ("BIND_IP", "127.0.0.1"), ("PORT", port.as_str())];
     let (code, line) = refused(&["microservice-c"], &place);
