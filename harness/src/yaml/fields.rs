@@ -13,6 +13,7 @@ pub struct Fields<'n> {
     what: String,
     entries: &'n [Entry],
     asked: Vec<&'static str>,
+    unadvertised: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
@@ -20,7 +21,9 @@ impl<'n> Fields<'n> {
     pub fn of(node: &'n Node, what: impl Into<String>, problems: &mut Problems) -> Option<Self> {
         let what = what.into();
         match &node.value {
-            Value::Map(entries) => Some(Self { node, what, entries, asked: Vec::new() }),
+            Value::Map(entries) => {
+                Some(Self { node, what, entries, asked: Vec::new(), unadvertised: Vec::new() })
+            }
             _ => {
                 let problem =
                     Problem::new(&node.place, format!("{what} must be a map of fields, found {node}"));
@@ -47,6 +50,12 @@ impl<'n> Fields<'n> {
     pub fn optional(&mut self, name: &'static str) -> Option<&'n Node> {
         self.asked.push(name);
         self.entry(name).map(|entry| &entry.node).filter(|node| !node.is_null())
+    }
+
+    /// A field that is known, but not named among what is allowed.
+    pub fn unadvertised(&mut self, name: &'static str) -> Option<&'n Node> {
+        self.unadvertised.push(name);
+        self.entry(name).map(|entry| &entry.node)
     }
 
     /// Exactly one of several fields.
@@ -90,7 +99,8 @@ impl<'n> Fields<'n> {
     /// Reports every field that nobody asked for, with the nearest one that exists.
     pub fn finish(self, problems: &mut Problems) {
         for entry in self.entries {
-            if self.asked.contains(&entry.key.as_str()) {
+            let key = entry.key.as_str();
+            if self.asked.contains(&key) || self.unadvertised.contains(&key) {
                 continue;
             }
             let mut known = self.asked.clone();
