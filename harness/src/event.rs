@@ -286,7 +286,7 @@ pub struct Judged {
     pub window: String,
     pub verdict: Verdict,
     pub value: Option<f64>,
-    /// How to write value and bound: `percent`, `seconds`, `per-second`, `count`, `number`.
+    /// How to write value and bound.
     pub unit: Unit,
     pub relation: Relation,
     pub bound: f64,
@@ -299,6 +299,7 @@ pub struct Judged {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
+    /// A share from 0 to 1, written as a percentage.
     Percent,
     Seconds,
     PerSecond,

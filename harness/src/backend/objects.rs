@@ -87,6 +87,8 @@ pub struct PodFacts {
     pub reason: Option<String>,
     /// When it was made, then its name: the order in which a seed picks.
     pub order: (String, String),
+    /// Ports that its containers serve.
+    pub ports: Vec<u16>,
     /// The port of the chaos switch, where the pod has one.
     pub chaos_port: Option<u16>,
 }
@@ -122,6 +124,13 @@ impl PodFacts {
             restarts: containers.iter().map(|container| container.restart_count.unsigned_abs()).sum(),
             reason: waiting.or_else(|| not_ready.and_then(|condition| condition.message.clone())),
             order: (created, name.clone()),
+            ports: pod
+                .spec
+                .iter()
+                .flat_map(|spec| &spec.containers)
+                .flat_map(|container| container.ports.iter().flatten())
+                .filter_map(|port| u16::try_from(port.container_port).ok())
+                .collect(),
             chaos_port: annotations.get("meshquake.dev/chaos-port").and_then(|port| port.parse().ok()),
             name,
         }

@@ -54,7 +54,7 @@ impl Window {
 pub enum Expression {
     /// `$window` stands for the window's length.
     Promql(String),
-    /// Share of the client's requests that were answered as the journey demands, in percent.
+    /// Share of the client's requests that were answered as the journey demands, 0 to 1.
     Success(Requests),
     /// A quantile of the client's latency, from the intended time of sending, in seconds.
     Latency { of: Requests, quantile: f64 },
@@ -86,7 +86,7 @@ pub struct Requests {
     pub request: Option<String>,
 }
 
-/// Percentages as 0 to 100, durations in seconds.
+/// Percentages as shares from 0 to 1, durations in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bound {
     pub relation: Relation,
