@@ -1,1 +1,0 @@
-//! The real programs that a world needs: found, or taken once from their published wheels.
