@@ -58,8 +58,8 @@ impl Query {
         evaluate::query(&self.expr, store, at_ms)
     }
 
-    /// All selectors, as they are written from left to right.
-    pub fn selectors(&self) -> Vec<&Selector> {
+    /// What is asked for: metric names with their matchers, from left to right.
+    pub fn metrics(&self) -> Vec<&Selector> {
         self.reaches().into_iter().map(|(selector, _)| selector).collect()
     }
 
@@ -105,7 +105,7 @@ impl Query {
 
     /// Labels of all series that any selector matches, whenever they were.
     pub fn series<'a>(&'a self, store: &'a Store) -> Vec<&'a Labels> {
-        let selectors = self.selectors();
+        let selectors = self.metrics();
         selectors
             .iter()
             .flat_map(|selector| store.select(&selector.matchers))

@@ -368,7 +368,7 @@ fn what_a_query_says_of_itself() {
         "histogram_quantile(0.99, sum by (le) (rate(a_bucket{x=\"y\"}[30s] offset 5s))) / rate(b[1m]) > 3"
             .parse()
             .unwrap();
-    let metrics: Vec<_> = query.selectors().iter().filter_map(|selector| selector.metric()).collect();
+    let metrics: Vec<_> = query.metrics().iter().filter_map(|selector| selector.metric()).collect();
     assert_eq!(metrics, ["a_bucket", "b"]);
     assert_eq!(query.longest_range(), Some(std::time::Duration::from_secs(60)));
     let quantiles = query.histogram_quantiles();

@@ -1,0 +1,121 @@
+//! What is scraped: a page of metrics of one pod, and how to fetch it.
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use meshquake_promql::Labels;
+
+/// More than any sidecar writes; a page without end must not fill the memory.
+const LARGEST_PAGE: usize = 64 << 20;
+
+/// Which of a pod's two containers the page is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    Sidecar,
+    App,
+}
+
+impl Kind {
+    /// The container's name, as on a cluster.
+    pub const fn container(self) -> &'static str {
+        match self {
+            Kind::Sidecar => "istio-proxy",
+            Kind::App => "app",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Address {
+    /// A socket and the path of the page on it.
+    Unix {
+        socket: PathBuf,
+        path: String,
+    },
+    Http(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Target {
+    /// The pod.
+    pub name: String,
+    pub kind: Kind,
+    pub address: Address,
+    /// Added to each series: pod, namespace and the like. A label of the same name on the page becomes `exported_…`.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Target {
+    /// The labels that tell this target's series from those of all others.
+    pub(super) fn constant(&self) -> Labels {
+        let mut labels: Labels =
+            self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        for (name, value) in [("pod", self.name.as_str()), ("container", self.kind.container())] {
+            if labels.get(name).is_empty() {
+                labels.set(name, value);
+            }
+        }
+        labels
+    }
+}
+
+/// Why a page could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{}", chain(.0))]
+    Http(#[from] reqwest::Error),
+    #[error("answered {0}")]
+    Status(u16),
+    #[error("the page is larger than {LARGEST_PAGE} bytes")]
+    TooLarge,
+    #[error("the page is not UTF-8")]
+    NotText,
+}
+
+/// reqwest says what failed only in its sources.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+/// Fetches the page of one target; its connection is kept.
+pub(super) struct Fetcher {
+    client: reqwest::Client,
+    url: String,
+}
+
+impl Fetcher {
+    pub fn new(address: &Address, limit: Duration) -> Result<Self, Error> {
+        // A proxy of the environment must not stand between the harness and its own loopback.
+        let builder = reqwest::Client::builder().no_proxy().timeout(limit);
+        let (builder, url) = match address {
+            Address::Unix { socket, path } => {
+                (builder.unix_socket(socket.as_path()), format!("http://localhost{path}"))
+            }
+            Address::Http(url) => (builder, url.clone()),
+        };
+        Ok(Self { client: builder.build()?, url })
+    }
+
+    pub async fn fetch(&self) -> Result<String, Error> {
+        let mut response = self.client.get(&self.url).send().await?;
+        if !response.status().is_success() {
+            return Err(Error::Status(response.status().as_u16()));
+        }
+        let mut page = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if page.len() + chunk.len() > LARGEST_PAGE {
+                return Err(Error::TooLarge);
+            }
+            page.extend_from_slice(&chunk);
+        }
+        String::from_utf8(page).map_err(|_| Error::NotText)
+    }
+}
