@@ -1,1 +1,195 @@
 //! What one proxy is meant to do, in our own types, each node with its place.
+//!
+//! ```text
+//! ProxyIntent
+//! ├── inbound    a port of the pod: what it takes (mutual TLS, plain text) and where the app listens
+//! ├── outbound   a port of a service: HTTP by a route table, TCP by clusters
+//! ├── entries    a port of a gateway
+//! ├── routes     tables of virtual hosts, named by port
+//! ├── clusters   destinations: service, port, subset, and how they are treated
+//! └── endpoints  who stands behind a cluster at this moment
+//! ```
+//!
+//! Nothing here knows of Envoy's types or of how traffic is intercepted. `{}` of a [`ProxyIntent`] is the walk
+//! that `explain` shows.
+
+mod build;
+mod clusters;
+mod explain;
+mod gateway;
+mod routes;
+mod sidecar;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use build::Fleet;
+
+use crate::model::{
+    Fault, Headers, Mode, ObjectId, Protocol, Redirect, RequestMatch, Retries, Rewrite, TrafficPolicy,
+};
+use crate::source::Place;
+
+/// All that one proxy is meant to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProxyIntent {
+    /// `POD.NAMESPACE`
+    pub id: String,
+    pub role: Role,
+    pub peer: Arc<Peer>,
+    pub address: IpAddr,
+    pub inbound: Vec<Inbound>,
+    pub outbound: Vec<Outbound>,
+    pub entries: Vec<Entry>,
+    pub routes: BTreeMap<String, RouteTable>,
+    pub clusters: BTreeMap<String, Arc<Cluster>>,
+    /// By the name of their cluster.
+    pub endpoints: BTreeMap<String, Arc<Vec<Endpoint>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Sidecar,
+    Gateway,
+}
+
+/// Who a proxy is to others: its identity, and the words that its metrics carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub workload: String,
+    pub namespace: String,
+    /// `unknown` where a pod has no such label.
+    pub app: String,
+    pub version: String,
+    pub canonical_service: String,
+    pub canonical_revision: String,
+    /// The SPIFFE identity.
+    pub principal: String,
+}
+
+/// A port of the pod.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inbound {
+    pub port: u16,
+    pub app: SocketAddr,
+    pub protocol: Protocol,
+    pub mode: Mode,
+    /// Where the mode was said; `None` is the mesh's default.
+    pub mode_place: Option<Place>,
+    /// The service that leads here, with its host.
+    pub service: Option<(ObjectId, String)>,
+    pub place: Option<Place>,
+}
+
+/// A port of a service, as the pod reaches it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outbound {
+    pub service: ObjectId,
+    pub host: String,
+    pub port: u16,
+    pub place: Place,
+    pub kind: OutboundKind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum OutboundKind {
+    /// By the route table of that name.
+    Http(String),
+    /// To these clusters by weight.
+    Tcp(Vec<(String, u32)>),
+}
+
+/// A port of a gateway.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub port: u16,
+    pub listens: Vec<SocketAddr>,
+    pub table: String,
+    pub place: Place,
+}
+
+/// The virtual hosts of a port.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteTable {
+    pub name: String,
+    pub hosts: Vec<VirtualHost>,
+    /// Where a request goes whose host nobody knows: on to the service that it was sent to, by no rule at all.
+    pub passthrough: Vec<(ObjectId, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct VirtualHost {
+    pub place: Place,
+    pub name: String,
+    pub domains: Vec<String>,
+    /// The service whose own addresses are names of this host too.
+    pub service: Option<ObjectId>,
+    pub routes: Vec<Route>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    pub place: Place,
+    pub name: String,
+    pub matches: RequestMatch,
+    pub action: RouteAction,
+    pub timeout: Option<Duration>,
+    pub retries: Retries,
+    pub fault: Fault,
+    pub mirrors: Vec<(String, f64)>,
+    pub headers: Headers,
+    pub rewrite: Option<Rewrite>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum RouteAction {
+    Forward(Vec<Target>),
+    Redirect { redirect: Redirect, port: u16 },
+    Respond { status: u16, body: Option<String> },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    pub cluster: String,
+    pub weight: u32,
+    pub headers: Headers,
+}
+
+/// A port of a service, or of a subset of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    pub name: String,
+    pub place: Place,
+    pub service: ObjectId,
+    pub host: String,
+    pub port: u16,
+    pub subset: String,
+    pub protocol: Protocol,
+    pub policy: TrafficPolicy,
+    /// The identities that may answer.
+    pub identities: Vec<String>,
+}
+
+impl Cluster {
+    /// The name by which Istio's proxies ask for it.
+    pub fn sni(&self) -> String {
+        format!("outbound_.{}_.{}_.{}", self.port, self.subset, self.host)
+    }
+}
+
+/// A pod behind a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    pub address: IpAddr,
+    pub port: u16,
+    /// Whether it takes mutual TLS.
+    pub mtls: bool,
+    pub peer: Arc<Peer>,
+}
+
+/// `outbound|PORT|SUBSET|HOST`, as under Istio.
+pub fn cluster_name(port: u16, subset: &str, host: &str) -> String {
+    format!("outbound|{port}|{subset}|{host}")
+}

@@ -200,12 +200,12 @@ impl Reader<'_> {
 
     fn fault(&mut self, node: &Node<'_>) -> Fault {
         let abort = node.get("abort").and_then(|node| {
-            let percent = percentage(&node, None);
+            let percent = self.fault_percentage(&node, None);
             let status = self.abort_status(&node)?;
             Some(Abort { place: node.place().clone(), status, percent })
         });
         let delay = node.get("delay").and_then(|node| {
-            let percent = percentage(&node, node.integer("percent"));
+            let percent = self.fault_percentage(&node, node.integer("percent"));
             Some(Delay { place: node.place().clone(), duration: duration(&node, "fixedDelay")?, percent })
         });
         if abort.is_none() && delay.is_none() && self.problems.is_empty() {
@@ -213,6 +213,16 @@ impl Reader<'_> {
             self.problems.push(Problem::new(node.place(), title));
         }
         Fault { delay, abort }
+    }
+
+    /// Istio takes a missing percentage for 0, which nobody means who writes a fault.
+    fn fault_percentage(&mut self, node: &Node<'_>, whole: Option<i64>) -> f64 {
+        if node.get("percentage").is_none() && whole.is_none() {
+            let title = "a fault without a percentage befalls no request";
+            let problem = Problem::new(node.place(), title);
+            self.problems.push(problem.help("write `percentage: {value: 100}` for all of them"));
+        }
+        percentage(node, whole)
     }
 
     fn abort_status(&mut self, node: &Node<'_>) -> Option<AbortStatus> {

@@ -1,7 +1,7 @@
 //! VirtualServices: hosts, the gateways they are bound to, and their routes.
 
 use super::ObjectId;
-use super::host::{namespace_of, qualify};
+use super::host::{exported, namespace_of, qualify};
 use super::http::{Destination, HttpRoute, SourceMatch};
 use super::http_read::{Reader, check_weights, weight};
 use crate::object::Object;
@@ -82,6 +82,11 @@ impl VirtualService {
     /// Whether sidecars follow it.
     pub fn in_mesh(&self) -> bool {
         self.bound_to(MESH)
+    }
+
+    /// Whether callers in this namespace follow it.
+    pub fn seen_from(&self, namespace: &str) -> bool {
+        exported(&self.export_to, &self.id.namespace, namespace)
     }
 
     pub fn bound_to(&self, gateway: &str) -> bool {

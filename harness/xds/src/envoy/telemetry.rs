@@ -1,0 +1,124 @@
+//! The words of Istio's metrics: which label comes from where, for the caller's side and for the called.
+
+use envoy_types::pb::envoy::extensions::access_loggers::stats::v3::config::Tag;
+
+use super::peer_metadata::NAMESPACE;
+use crate::intent::{Inbound, Peer};
+
+/// The statistics of Envoy's own that are worth keeping, as regular expressions over their names: what is left out
+/// costs neither memory nor time when everything is scraped each second.
+pub const KEPT_STATS: &[&str] = &[
+    r"^istio\..*",
+    r"^cluster_manager\..*",
+    r"^listener_manager\..*",
+    r"^server\.(live|state|uptime|memory_allocated|total_connections)$",
+    r"^control_plane\.connected_state$",
+    r"^cluster\.(outbound|inbound).*\.(upstream_rq_completed|upstream_rq_retry|upstream_rq_retry_success|upstream_cx_active|upstream_rq_pending_overflow|membership_total|membership_healthy)$",
+    r"^cluster\.outbound.*\.outlier_detection\.(ejections_active|ejections_enforced_total)$",
+    r"^http\..*\.fault\..*",
+];
+
+const UNKNOWN: &str = "unknown";
+const CLUSTER: &str = "Kubernetes";
+const PROTOCOL: &str = "%CEL('content-type' in request.headers && \
+                        request.headers['content-type'].startsWith('application/grpc') ? 'grpc' : 'http')%";
+/// What [`Side`] knows of a peer that is not this proxy, each under its name in metadata.
+const WORDS: [&str; 6] =
+    ["workload", "namespace", "app", "version", "canonical_service", "canonical_revision"];
+
+/// Who reports.
+#[derive(Clone, Copy)]
+pub enum Side<'a> {
+    /// The caller: the other one is known by the endpoint that was chosen.
+    Source(&'a Peer),
+    /// The called: the other one is known by its certificate and its header.
+    Destination(&'a Peer, &'a Inbound),
+}
+
+/// The labels of HTTP metrics.
+pub fn http_tags(side: Side<'_>) -> Vec<Tag> {
+    let mut tags = peer_tags(side);
+    tags.extend([
+        tag("request_protocol", PROTOCOL),
+        tag("response_code", "%RESPONSE_CODE%"),
+        tag("response_flags", "%RESPONSE_FLAGS%"),
+        tag("grpc_response_status", "%GRPC_STATUS_NUMBER%"),
+    ]);
+    tags
+}
+
+/// The labels of TCP metrics.
+pub fn tcp_tags(side: Side<'_>) -> Vec<Tag> {
+    let mut tags = peer_tags(side);
+    tags.extend([tag("request_protocol", "tcp"), tag("response_flags", "%RESPONSE_FLAGS%")]);
+    tags
+}
+
+fn peer_tags(side: Side<'_>) -> Vec<Tag> {
+    let mut tags = Vec::new();
+    match side {
+        Side::Source(peer) => {
+            tags.push(tag("reporter", "source"));
+            own(&mut tags, "source", peer);
+            tags.push(tag("source_principal", "%UPSTREAM_LOCAL_URI_SAN%"));
+            other(&mut tags, "destination", |word| format!("%UPSTREAM_METADATA(istio:{word})%"));
+            tags.extend([
+                tag("destination_principal", "%UPSTREAM_PEER_URI_SAN%"),
+                tag("destination_service", "%CLUSTER_METADATA(istio:host)%"),
+                tag("destination_service_name", "%CLUSTER_METADATA(istio:service)%"),
+                tag("destination_service_namespace", "%CLUSTER_METADATA(istio:namespace)%"),
+                // As under Istio: the caller does not vouch for it.
+                tag("connection_security_policy", UNKNOWN),
+            ]);
+        }
+        Side::Destination(peer, inbound) => {
+            tags.push(tag("reporter", "destination"));
+            other(&mut tags, "source", |word| format!("%DYNAMIC_METADATA({NAMESPACE}:{word})%"));
+            tags.push(tag("source_principal", "%DOWNSTREAM_PEER_URI_SAN%"));
+            own(&mut tags, "destination", peer);
+            let service = inbound.service.as_ref();
+            let word = |word: Option<&str>| word.unwrap_or(UNKNOWN).to_owned();
+            tags.extend([
+                tag("destination_principal", "%DOWNSTREAM_LOCAL_URI_SAN%"),
+                tag("destination_service", &word(service.map(|(_, host)| host.as_str()))),
+                tag("destination_service_name", &word(service.map(|(id, _)| id.name.as_str()))),
+                tag("destination_service_namespace", &word(service.map(|(id, _)| id.namespace.as_str()))),
+                tag("connection_security_policy", "%CEL(connection.mtls ? 'mutual_tls' : 'none')%"),
+            ]);
+        }
+    }
+    tags
+}
+
+fn own(tags: &mut Vec<Tag>, side: &str, peer: &Peer) {
+    let values = [
+        &peer.workload,
+        &peer.namespace,
+        &peer.app,
+        &peer.version,
+        &peer.canonical_service,
+        &peer.canonical_revision,
+    ];
+    for (word, value) in WORDS.into_iter().zip(values) {
+        tags.push(tag(&label(side, word), value));
+    }
+    tags.push(tag(&format!("{side}_cluster"), CLUSTER));
+}
+
+fn other(tags: &mut Vec<Tag>, side: &str, format: impl Fn(&str) -> String) {
+    for word in WORDS {
+        tags.push(tag(&label(side, word), &format(word)));
+    }
+    tags.push(tag(&format!("{side}_cluster"), CLUSTER));
+}
+
+fn label(side: &str, word: &str) -> String {
+    match word {
+        "namespace" => format!("{side}_workload_namespace"),
+        word => format!("{side}_{word}"),
+    }
+}
+
+fn tag(name: &str, value_format: &str) -> Tag {
+    Tag { name: name.to_owned(), value_format: value_format.to_owned(), ..Tag::default() }
+}

@@ -1,0 +1,83 @@
+//! The mesh and its pods become one intent for each proxy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::clusters::ClusterBook;
+use super::{Peer, ProxyIntent, Role};
+use crate::model::{GatewayProxy, Mesh, Workload};
+
+/// The proxies of this moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fleet {
+    pub pods: Vec<Workload>,
+    pub gateways: Vec<GatewayProxy>,
+}
+
+impl Mesh {
+    /// What each proxy is meant to do, by `POD.NAMESPACE`. The same mesh and fleet always give the same answer.
+    pub fn intents(&self, fleet: &Fleet) -> BTreeMap<String, ProxyIntent> {
+        let mut book = ClusterBook::new(self, fleet);
+        let mut intents = BTreeMap::new();
+        for pod in &fleet.pods {
+            let peer = peer(self, &pod.workload, &pod.namespace, &pod.service_account, &pod.labels);
+            let mut intent = empty(&pod.pod, &pod.namespace, Role::Sidecar, peer, pod.address);
+            self.sidecar(pod, &mut book, &mut intent);
+            intents.insert(intent.id.clone(), intent);
+        }
+        for proxy in &fleet.gateways {
+            let peer = peer(self, &proxy.workload, &proxy.namespace, &proxy.service_account, &proxy.labels);
+            let mut intent = empty(&proxy.pod, &proxy.namespace, Role::Gateway, peer, proxy.address);
+            self.gateway(proxy, &mut book, &mut intent);
+            intents.insert(intent.id.clone(), intent);
+        }
+        intents
+    }
+}
+
+fn empty(pod: &str, namespace: &str, role: Role, peer: Arc<Peer>, address: std::net::IpAddr) -> ProxyIntent {
+    ProxyIntent {
+        id: format!("{pod}.{namespace}"),
+        role,
+        peer,
+        address,
+        inbound: Vec::new(),
+        outbound: Vec::new(),
+        entries: Vec::new(),
+        routes: BTreeMap::new(),
+        clusters: BTreeMap::new(),
+        endpoints: BTreeMap::new(),
+    }
+}
+
+/// As Istio names a workload in its metrics.
+pub(super) fn peer(
+    mesh: &Mesh,
+    workload: &str,
+    namespace: &str,
+    service_account: &str,
+    labels: &BTreeMap<String, String>,
+) -> Arc<Peer> {
+    let label = |names: &[&str]| names.iter().find_map(|name| labels.get(*name)).cloned();
+    let app = label(&["app"]);
+    let version = label(&["version"]);
+    Arc::new(Peer {
+        workload: workload.to_owned(),
+        namespace: namespace.to_owned(),
+        canonical_service: label(&["service.istio.io/canonical-name", "app.kubernetes.io/name", "app"])
+            .unwrap_or_else(|| workload.to_owned()),
+        canonical_revision: label(&[
+            "service.istio.io/canonical-revision",
+            "app.kubernetes.io/version",
+            "version",
+        ])
+        .unwrap_or_else(|| "latest".to_owned()),
+        app: app.unwrap_or_else(|| "unknown".to_owned()),
+        version: version.unwrap_or_else(|| "unknown".to_owned()),
+        principal: identity(mesh, namespace, service_account),
+    })
+}
+
+pub(super) fn identity(mesh: &Mesh, namespace: &str, service_account: &str) -> String {
+    format!("spiffe://{}/ns/{namespace}/sa/{service_account}", mesh.settings.trust_domain)
+}
