@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 
@@ -42,6 +42,8 @@ pub enum Error {
 #[must_use = "dropping it stops the server"]
 pub struct Serving {
     socket: PathBuf,
+    /// Device and inode of the socket: another server may have put its own in this place since.
+    made: Option<(u64, u64)>,
     stop: watch::Sender<bool>,
     task: JoinHandle<Result<(), transport::Error>>,
 }
@@ -63,6 +65,9 @@ impl Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         self.stop.send_replace(true);
+        if self.made.is_none() || identity(&self.socket) != self.made {
+            return;
+        }
         if let Err(error) = fs::remove_file(&self.socket)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -84,8 +89,12 @@ impl Ads {
                 .serve_with_incoming_shutdown(UnixListenerStream::new(listener), ended)
                 .await
         });
-        Ok(Serving { socket: socket.to_owned(), stop, task })
+        Ok(Serving { socket: socket.to_owned(), made: identity(socket), stop, task })
     }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// Binds under another name and renames, so that the socket never exists with wider permissions.

@@ -544,7 +544,10 @@ async fn over_the_socket() {
     times.sort();
     assert!(times[50] < Duration::from_millis(20), "median of a push over the socket: {:?}", times[50]);
 
+    let successor = Ads::new().serve(&socket).expect("takes the place");
     serving.stop().await;
+    assert!(socket.exists(), "a server removes only its own socket");
+    drop(successor);
     let end = timeout(LIMIT, async { while let Some(Ok(_)) = stream.next().await {} }).await;
     assert!(end.is_ok(), "a stopped server ends its streams");
     assert!(!socket.exists());
