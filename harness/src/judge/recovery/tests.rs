@@ -16,7 +16,8 @@ fn run(ill: impl Fn(i64) -> bool) -> Run {
 
 #[test]
 fn recovery_counts_from_the_undo_to_the_first_second_that_holds_on() {
-    let table: [(&str, fn(i64) -> bool, Verdict, Option<f64>); 4] = [
+    type Case = (&'static str, fn(i64) -> bool, Verdict, Option<f64>);
+    let table: [Case; 4] = [
         ("well at once", |second| second < 12, Verdict::Held, Some(0.7)),
         ("well from 15 on", |second| second < 15, Verdict::Held, Some(2.7)),
         // Two good seconds are not a hold of three.
