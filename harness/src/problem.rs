@@ -3,7 +3,7 @@
 //! ```text
 //! error: scenarios/kill.yaml has 1 problem; nothing was started
 //!
-//!   × the load has no field `protocl`
+//!   × unknown field `protocl` in the load
 //!     scenarios/kill.yaml:14
 //!  14 │ protocl: http
 //!     · ^^^^^^^
@@ -207,7 +207,7 @@ mod tests {
                 Problem::new(&at(6), "there is no service `chekout`")
                     .allowed("`cart`, `checkout`")
                     .help("did you mean `checkout`?"),
-                Problem::new(&at(3), "the load has no field `protocl`").help("did you mean `protocol`?"),
+                Problem::new(&at(3), "unknown field `protocl` in the load").help("did you mean `protocol`?"),
                 Problem::new(&at(4), "expected a rate, found the number `100`")
                     .allowed("a rate such as `100/s`"),
                 Problem::new(&at(2), "the load lacks the field `journey`"),

@@ -107,7 +107,7 @@ impl<'n> Fields<'n> {
             known.sort_unstable();
             known.dedup();
             let mut problem =
-                Problem::new(&entry.place, format!("{} has no field `{}`", self.what, entry.key))
+                Problem::new(&entry.place, format!("unknown field `{}` in {}", entry.key, self.what))
                     .allowed(list(&known));
             if let Some(near) = nearest(&entry.key, known.iter().copied()) {
                 problem = problem.help(format!("did you mean `{near}`?"));

@@ -1,0 +1,144 @@
+//! Checks the objects of a world: each against the table of its kind, and all against each other.
+
+mod references;
+mod service;
+mod workload;
+
+use std::collections::BTreeMap;
+
+use meshquake_xds::fields::{ISTIO, InertUse};
+use meshquake_xds::model::{Findings, Mesh, Settings};
+use meshquake_xds::object::Object;
+
+use super::fields::{KUBERNETES, REFUSED_KINDS, of_kubernetes};
+use super::file::WorldFile;
+use super::workload::{Deployment, namespace_of};
+use super::{listed, with_nearest};
+use crate::problem::{Place, Problem, Problems};
+
+/// All objects, with what the checks look up in them.
+struct Objects<'o> {
+    all: &'o [Object],
+    deployments: Vec<Deployment>,
+}
+
+/// Pushes everything that is wrong; hands back what is inert or probably not meant.
+pub(super) fn check(objects: &[Object], file: &WorldFile, problems: &mut Problems) -> Findings {
+    let mut findings = Findings::default();
+    let deployments = objects.iter().filter_map(Deployment::read).collect();
+    let objects = Objects { all: objects, deployments };
+    for object in objects.all {
+        findings.inert.extend(kind(object, problems));
+        objects.namespace_exists(object, problems);
+        match object.kind() {
+            "Deployment" => workload::check(object, &objects, file, problems),
+            "Service" => service::check(object, &objects, problems),
+            "Secret" => references::secret(object, problems),
+            _ => {}
+        }
+    }
+    world_file(&objects, file, problems);
+    match Mesh::from_objects(objects.all, Settings::default()) {
+        Ok((_, more)) => {
+            findings.inert.extend(more.inert);
+            findings.warnings.extend(more.warnings);
+        }
+        Err(found) => problems.extend(found),
+    }
+    findings.inert.sort();
+    findings.inert.dedup();
+    findings
+}
+
+impl<'o> Objects<'o> {
+    fn named(&self, kind: &str, namespace: &str, name: &str) -> Option<&'o Object> {
+        self.all.iter().find(|one| one.kind() == kind && one.name() == name && namespace_of(one) == namespace)
+    }
+
+    /// The names of a kind's objects in a namespace.
+    fn names(&self, kind: &str, namespace: &str) -> Vec<&'o str> {
+        let of_kind = self.all.iter().filter(|one| one.kind() == kind && namespace_of(one) == namespace);
+        of_kind.map(Object::name).collect()
+    }
+
+    fn namespace_exists(&self, object: &Object, problems: &mut Problems) {
+        let namespace = namespace_of(object);
+        let known: Vec<&str> =
+            self.all.iter().filter(|one| one.kind() == "Namespace").map(Object::name).collect();
+        if object.kind() == "Namespace" || namespace == "default" || known.contains(&namespace) {
+            return;
+        }
+        let title = format!("there is no Namespace `{namespace}`");
+        let problem =
+            Problem::new(object.place("/metadata/namespace"), title).allowed(listed(known.iter().copied()));
+        problems.push(with_nearest(problem, namespace, known));
+    }
+}
+
+/// Holds an object against the table of its kind. Istio's kinds are the mesh's own affair.
+fn kind(object: &Object, problems: &mut Problems) -> Vec<InertUse> {
+    let (version, kind) = (object.api_version(), object.kind());
+    if version.contains("istio.io/") {
+        return Vec::new();
+    }
+    if let Some(table) = of_kubernetes(version, kind) {
+        return meshquake_xds::fields::check(object, table, problems);
+    }
+    let tables = || KUBERNETES.iter().chain(ISTIO).copied();
+    if let Some(table) = tables().find(|table| table.kind == kind) {
+        let title = format!("`{version}` has no kind {kind}");
+        let problem = Problem::new(object.place("/apiVersion"), title);
+        problems.push(problem.allowed(listed(table.api_versions.iter().copied())));
+        return Vec::new();
+    }
+    let place = object.place("/kind");
+    let problem = match REFUSED_KINDS.iter().find(|(name, _)| *name == kind) {
+        Some((_, instead)) => {
+            Problem::new(place, format!("kind `{kind}` is not supported on `local`")).help(*instead)
+        }
+        None => {
+            let known: Vec<&str> = tables().map(|table| table.kind).collect();
+            let problem = Problem::new(place, format!("unknown kind `{kind}` in `{version}`"));
+            with_nearest(problem.allowed(listed(known.iter().copied())), kind, known)
+        }
+    };
+    problems.push(problem);
+    Vec::new()
+}
+
+/// What world.yaml says about objects.
+fn world_file(objects: &Objects<'_>, file: &WorldFile, problems: &mut Problems) {
+    let mut servers: BTreeMap<u64, ()> = BTreeMap::new();
+    for gateway in objects.all.iter().filter(|object| object.kind() == "Gateway") {
+        let ports = gateway.root().get("spec").map(|spec| spec.items("servers")).unwrap_or_default();
+        servers.extend(ports.iter().filter_map(|server| {
+            let number = server.path("port.number")?;
+            Some((number.value().as_u64()?, ()))
+        }));
+    }
+    for (port, (_, place)) in &file.publish {
+        if !servers.contains_key(&u64::from(*port)) {
+            let title = format!("no Gateway has a server at port `{port}`");
+            let known: Vec<String> = servers.keys().map(u64::to_string).collect();
+            problems.push(Problem::new(place, title).allowed(listed(known.iter().map(String::as_str))));
+        }
+    }
+    let apps: Vec<&str> = objects.deployments.iter().map(Deployment::app).collect();
+    let mut app = |name: &str, place: &Place| {
+        if !apps.contains(&name) {
+            let title = format!("no Deployment has pods with the label `app: {name}`");
+            let problem = Problem::new(place, title).allowed(listed(apps.iter().copied()));
+            problems.push(with_nearest(problem, name, apps.iter().copied()));
+        }
+    };
+    if let Some((entry, place)) = &file.entry {
+        app(entry, place);
+    }
+    for (caller, callee, place) in &file.calls {
+        app(caller, place);
+        app(callee, place);
+    }
+    if objects.deployments.is_empty() {
+        problems.push(Problem::new(&file.place, "the world has no Deployment: nothing would run"));
+    }
+}
