@@ -6,12 +6,28 @@
 //!                                                          recovery, guard: the same, second by second
 //! ```
 
+pub mod compile;
+mod coverage;
+mod edges;
 pub mod exposition;
+#[cfg(test)]
+mod fixture;
+pub mod guard;
+pub mod judging;
+pub mod load;
 pub mod objective;
+pub mod recovery;
 pub mod samples;
 pub mod scrape;
 pub mod target;
+pub mod verdict;
+pub mod window;
 
+pub use compile::{Edge, Scene};
+pub use judging::Judge;
+pub use load::LoadRecorder;
+pub use recovery::Recovery;
 pub use samples::Samples;
 pub use scrape::{Gap, Refresh, Scraper};
 pub use target::{Address, Kind, Target};
+pub use window::{ActionMarks, Marks};

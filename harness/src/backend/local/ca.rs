@@ -12,15 +12,11 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, Secret, TlsCertificate, secret,
 };
 use meshquake_xds::ads::Snapshot;
+use meshquake_xds::envoy::{CERTIFICATE, ROOTS};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, SanType,
 };
-
-/// The name under which a sidecar asks for its own certificate.
-pub const CERTIFICATE: &str = "default";
-/// The name under which it asks for what it trusts.
-pub const ROOTS: &str = "ROOTCA";
 
 const TRUST_DOMAIN: &str = "cluster.local";
 /// As Istio's: long enough for an evening's `up`, and renewed at half of it.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use meshquake_xds::ads::SOCKET_PATH_LIMIT;
+use meshquake_xds::envoy::KEPT_STATS;
 use serde_json::{Value, json};
 
 const FILE: &str = "envoy.json";
@@ -17,20 +18,6 @@ const ADMIN: &str = "admin.sock";
 
 /// For how long an Envoy serves the connections of a listener that was replaced.
 const DRAIN: Duration = Duration::from_secs(2);
-
-/// What the statistics pages hold: Istio's series, and what tells whether an Envoy is well. The rest would cost
-/// 2 MiB in each Envoy and most of the time of a scrape.
-const STATS_PREFIXES: [&str; 5] =
-    ["istio", "cluster_manager.", "listener_manager.", "server.", "control_plane."];
-const STATS_SUFFIXES: [&str; 7] = [
-    ".upstream_rq_completed",
-    ".upstream_cx_active",
-    ".membership_healthy",
-    ".membership_total",
-    ".fault.aborts_injected",
-    ".fault.delays_injected",
-    ".ssl.connection_error",
-];
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -195,10 +182,9 @@ fn arguments(configuration: &Path) -> Vec<OsString> {
     arguments
 }
 
+/// What the statistics pages hold. The rest would cost 2 MiB in each Envoy and most of the time of a scrape.
 fn patterns() -> Vec<Value> {
-    let prefixes = STATS_PREFIXES.iter().map(|prefix| json!({"prefix": prefix}));
-    let suffixes = STATS_SUFFIXES.iter().map(|suffix| json!({"suffix": suffix}));
-    prefixes.chain(suffixes).collect()
+    KEPT_STATS.iter().map(|regex| json!({"safe_regex": {"regex": regex}})).collect()
 }
 
 /// A socket's path as text, where it is short enough for the system.

@@ -32,11 +32,12 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
 use envoy_types::pb::google::protobuf::{Any, BoolValue};
 use envoy_types::util::pack_any;
 use meshquake_xds::ads::{Ads, Kind, Lagging, Serving, Snapshot};
+use meshquake_xds::envoy::{CERTIFICATE, ROOTS};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::*;
-use crate::backend::local::ca::{Authority, CERTIFICATE, Identity, ROOTS};
+use crate::backend::local::ca::{Authority, Identity};
 use crate::parts;
 use crate::wait::{self, Seen};
 
