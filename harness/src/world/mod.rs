@@ -5,6 +5,7 @@
 //!                   └──► world.yaml (images, what is published, journeys, calls) ──┘
 //! ```
 
+pub mod build;
 mod check;
 pub mod fields;
 mod file;
