@@ -6,6 +6,7 @@
 //!                                                          recovery, guard: the same, second by second
 //! ```
 
+pub mod check;
 pub mod compile;
 mod coverage;
 mod edges;
