@@ -62,7 +62,7 @@ fn engine() -> Result<(), String> {
             );
         }
     }
-    let mut last = "no Docker engine answers: no socket to try".to_owned();
+    let mut tried = Vec::new();
     for socket in sockets {
         let shown = socket.display().to_string();
         match std::os::unix::net::UnixStream::connect(&socket) {
@@ -70,10 +70,10 @@ fn engine() -> Result<(), String> {
                 stream.set_read_timeout(Some(limit)).map_err(|error| error.to_string())?;
                 return ping(stream, &shown);
             }
-            Err(error) => last = format!("no Docker engine answers at {shown}: {error}"),
+            Err(error) => tried.push(format!("{shown}: {error}")),
         }
     }
-    Err(last)
+    Err(format!("no Docker engine answers ({})", tried.join("; ")))
 }
 
 fn ping(mut stream: impl Read + std::io::Write, address: &str) -> Result<(), String> {
