@@ -73,7 +73,7 @@ fn tail(text: &[u8], count: usize) -> usize {
 }
 
 /// The last lines of a log file, for messages about a process that died. At most 16 kB are looked at.
-pub(in crate::backend::local) async fn last_lines(path: &Path, count: usize) -> std::io::Result<String> {
+pub async fn last_lines(path: &Path, count: usize) -> std::io::Result<String> {
     let mut file = tokio::fs::File::open(path).await?;
     let length = file.metadata().await?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(16 * 1024))).await?;

@@ -5,7 +5,7 @@
 //!                 └─ write  create, replace, apply, patch, delete ─► one transaction of the store
 //! ```
 
-pub(super) mod log;
+mod log;
 mod path;
 mod read;
 pub mod status;
@@ -13,6 +13,9 @@ pub mod status;
 mod tests;
 mod watch;
 mod write;
+
+pub use log::last_lines;
+pub use write::terminate;
 
 use std::path::PathBuf;
 use std::sync::Arc;

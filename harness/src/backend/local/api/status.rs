@@ -84,6 +84,11 @@ fn cause(problem: &Problem) -> Value {
 /// The problems behind a refusal by the API; nothing if it failed for another reason.
 pub fn problems(error: &kube::Error) -> Option<Problems> {
     let kube::Error::Api(status) = error else { return None };
+    problems_in(status)
+}
+
+/// The problems that a `Status` tells of.
+pub fn problems_in(status: &kube::core::Status) -> Option<Problems> {
     if status.code != StatusCode::UNPROCESSABLE_ENTITY.as_u16() {
         return None;
     }

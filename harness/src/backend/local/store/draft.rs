@@ -217,8 +217,8 @@ pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// Linux draws them for us.
-fn uid() -> String {
+/// A random UUID; Linux draws them for us.
+pub fn uid() -> String {
     let drawn = std::fs::read_to_string("/proc/sys/kernel/random/uuid");
     drawn.map_or_else(|_| now(), |text| text.trim().to_owned())
 }

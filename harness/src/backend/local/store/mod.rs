@@ -74,8 +74,13 @@ impl Entry {
             fields.shift_remove("status");
         }
         if let Some(metadata) = object.value["metadata"].as_object_mut() {
-            metadata
-                .retain(|field, _| matches!(field.as_str(), "name" | "namespace" | "labels" | "annotations"));
+            metadata.retain(|field, _| {
+                // The age decides between objects that say the same thing twice.
+                matches!(
+                    field.as_str(),
+                    "name" | "namespace" | "labels" | "annotations" | "creationTimestamp"
+                )
+            });
         }
         object
     }
@@ -129,6 +134,8 @@ pub struct Store {
 struct Inner {
     objects: BTreeMap<Key, Arc<Entry>>,
     version: u64,
+    /// The last version at which something changed that people write.
+    written: u64,
     history: VecDeque<Arc<Change>>,
 }
 
@@ -146,6 +153,16 @@ impl Store {
     /// Follows the version: wakes its reader at every change.
     pub fn versions(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
+    }
+
+    /// The version of the last change.
+    pub fn version(&self) -> u64 {
+        self.lock().version
+    }
+
+    /// The version of the last change of what people write.
+    pub fn written_version(&self) -> u64 {
+        self.lock().written
     }
 
     pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
@@ -205,6 +222,7 @@ impl Store {
         if draft.wants_check() {
             (self.check)(&written(&draft.objects)).map_err(Error::Invalid)?;
         }
+        let checked = draft.wants_check();
         let (objects, version, changes) = draft.finish();
         if !for_good {
             return Ok((outcome, version));
@@ -212,6 +230,9 @@ impl Store {
         inner.objects = objects;
         let changed = inner.version != version;
         inner.version = version;
+        if checked {
+            inner.written = version;
+        }
         inner.history.extend(changes.into_iter().map(Arc::new));
         let excess = inner.history.len().saturating_sub(HISTORY);
         inner.history.drain(..excess);

@@ -1,0 +1,223 @@
+//! istiod in small: objects and pods in, one snapshot for each Envoy out.
+//!
+//! ```text
+//! store ─► model (when objects changed) ─┬─► intents ─► translator ─► snapshot + secrets ─► Ads::set
+//!          pods, ready or lingering ─────┘
+//! ```
+
+mod fleet;
+mod gateway;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use meshquake_xds::ads::{Ads, Kind, Nack};
+use meshquake_xds::envoy::{Interception, Loopback, Translator};
+use meshquake_xds::intent::{Fleet, ProxyIntent};
+use meshquake_xds::model;
+use meshquake_xds::object::Object;
+use meshquake_xds::source::{Place, Problems};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use self::fleet::Members;
+use super::ca::{Authority, Identity};
+use super::kubelet::pod::address_name;
+use super::site::Site;
+use super::store::kind::POD;
+use super::store::{Entry, Key};
+
+pub use fleet::{APP_ADDRESS, labels};
+pub use gateway::is_gateway;
+
+/// The mesh of a world: what its Envoys are started with, and the way to them.
+pub struct Mesh {
+    pub envoy: PathBuf,
+    pub ads: Ads,
+    pub ads_socket: PathBuf,
+    /// Where the gateway listens for a port of a Gateway, the main address first.
+    pub publish: BTreeMap<u16, Vec<SocketAddr>>,
+    authority: Mutex<Authority>,
+    intents: Mutex<BTreeMap<String, ProxyIntent>>,
+    /// The version of the store that all snapshots reflect.
+    reflected: watch::Sender<u64>,
+    rotate: Notify,
+}
+
+/// Checks all objects together: what the store asks before it takes anything.
+pub fn check(objects: &[Object]) -> Result<(), Problems> {
+    model::Mesh::from_objects(objects, model::Settings::default()).map(drop)
+}
+
+impl Mesh {
+    pub fn new(
+        envoy: PathBuf,
+        ads_socket: PathBuf,
+        publish: BTreeMap<u16, Vec<SocketAddr>>,
+    ) -> Result<Self, super::ca::Error> {
+        Ok(Self {
+            envoy,
+            ads: Ads::new(),
+            ads_socket,
+            publish,
+            authority: Mutex::new(Authority::new()?),
+            intents: Mutex::default(),
+            reflected: watch::Sender::new(0),
+            rotate: Notify::new(),
+        })
+    }
+
+    /// Returns once every snapshot reflects this version of the store.
+    pub async fn reflects(&self, version: u64) {
+        let mut reflected = self.reflected.subscribe();
+        // The sender lives as long as the mesh.
+        let _reached = reflected.wait_for(|reflected| *reflected >= version).await;
+    }
+
+    /// Gives every sidecar a new certificate.
+    pub fn rotate(&self) {
+        lock(&self.authority).rotate();
+        self.rotate.notify_one();
+    }
+
+    /// What a proxy is meant to do, by `POD.NAMESPACE`.
+    pub fn intent(&self, id: &str) -> Option<ProxyIntent> {
+        lock(&self.intents).get(id).cloned()
+    }
+
+    /// Where a refused resource was written. `node` is the name by which Envoy calls itself.
+    pub fn place_of(&self, nack: &Nack) -> Option<Place> {
+        let id = nack.node.split('~').nth(2)?;
+        let intents = lock(&self.intents);
+        let intent = intents.get(id)?;
+        match nack.kind {
+            Kind::Cluster | Kind::Endpoints => Some(intent.clusters.get(&nack.resource)?.place.clone()),
+            Kind::Route => Some(intent.routes.get(&nack.resource)?.hosts.first()?.place.clone()),
+            Kind::Listener => {
+                let name = |port: u16, host: &str| format!("outbound|{port}||{host}");
+                let outbound = intent.outbound.iter().find(|o| name(o.port, &o.host) == nack.resource);
+                let entry = intent.entries.iter().find(|e| format!("gateway|{}", e.port) == nack.resource);
+                outbound.map(|o| o.place.clone()).or(entry.map(|e| e.place.clone()))
+            }
+            Kind::Secret => None,
+        }
+    }
+}
+
+/// The name by which the Envoy of a pod calls itself, as soon as the pod has an address.
+pub fn node_of(pod: &Entry) -> Option<String> {
+    let address = pod.value()["status"]["podIP"].as_str()?;
+    let role = if is_gateway(pod) { "router" } else { "sidecar" };
+    let (name, namespace) = (pod.object.name(), pod.object.namespace());
+    Some(format!("{role}~{address}~{name}.{namespace}~{namespace}.svc.cluster.local"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is inside is replaced as a whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps every proxy's snapshot as the store says, until the world ends.
+pub async fn control(site: Arc<Site>) {
+    let Some(mesh) = &site.mesh else { return };
+    let mut versions = site.store.versions();
+    let mut control = Control::default();
+    loop {
+        versions.mark_unchanged();
+        gateway::reconcile(&site);
+        let wake = control.update(&site, mesh);
+        let later = async {
+            match wake {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            changed = versions.changed() => if changed.is_err() { return },
+            () = later => {}
+            () = mesh.rotate.notified() => {}
+            () = site.stop.cancelled() => return,
+        }
+    }
+}
+
+#[derive(Default)]
+struct Control {
+    translator: Translator,
+    /// The model, and the version of the objects that it was made of.
+    model: Option<(u64, model::Mesh)>,
+    members: Members,
+    /// `POD.NAMESPACE` to the node's name.
+    known: BTreeMap<String, String>,
+}
+
+impl Control {
+    /// Brings everything up to date. Returns when it must be called again even if nothing changes.
+    fn update(&mut self, site: &Site, mesh: &Mesh) -> Option<Instant> {
+        let version = site.store.version();
+        let written = site.store.written_version();
+        if self.model.as_ref().is_none_or(|(of, _)| *of != written) {
+            match model::Mesh::from_objects(&site.store.written().0, model::Settings::default()) {
+                Ok((model, _)) => self.model = Some((written, model)),
+                // The store lets no such objects in.
+                Err(problems) => tracing::error!(%problems, "objects that were checked before"),
+            }
+        }
+        let Some((_, model)) = &self.model else { return None };
+        let pods = site.store.all(&POD);
+        let seen = self.members.look(&pods, site.settings.endpoint_lag);
+        let gateways = gateway::proxies(&pods, mesh, model);
+        let fleet = Fleet { pods: seen.workloads, gateways };
+        let intents = model.intents(&fleet);
+        let mut present = BTreeSet::new();
+        for pod in &pods {
+            let id = format!("{}.{}", pod.object.name(), pod.object.namespace());
+            let (Some(node), Some(intent)) = (node_of(pod), intents.get(&id)) else { continue };
+            present.insert(id.clone());
+            if let Err(error) = set(&mut self.translator, site, mesh, model, pod, &node, intent) {
+                tracing::error!(%node, %error, "a proxy gets no configuration");
+            }
+            self.known.insert(id, node);
+        }
+        let translator = &mut self.translator;
+        self.known.retain(|id, node| {
+            let stays = present.contains(id);
+            if !stays {
+                mesh.ads.remove(node);
+                translator.forget(id);
+            }
+            stays
+        });
+        *lock(&mesh.intents) = intents;
+        mesh.reflected.send_replace(version);
+        seen.wake
+    }
+}
+
+/// Says what one proxy should have from now on.
+fn set(
+    translator: &mut Translator,
+    site: &Site,
+    mesh: &Mesh,
+    model: &model::Mesh,
+    pod: &Entry,
+    node: &str,
+    intent: &ProxyIntent,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut loopback = Loopback::default();
+    if !is_gateway(pod) {
+        let client = address_name(&Key::new(&POD, pod.object.namespace(), pod.object.name()));
+        let mut addresses = site.addresses();
+        for id in model.services.keys() {
+            let vip = addresses.vip(&client, &format!("{}/{}", id.namespace, id.name))?;
+            loopback.vips.insert(id.clone(), vip.into());
+        }
+    }
+    let mut snapshot = translator.translate(intent.clone(), &Interception::Loopback(loopback))?;
+    let identity = Identity::new(pod.object.namespace(), fleet::service_account(pod));
+    lock(&mesh.authority).add_secrets(&identity, &mut snapshot)?;
+    mesh.ads.set(node, snapshot);
+    Ok(())
+}
