@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use meshquake_xds::object::Object;
+use meshquake_xds::source::Place;
 
 use super::config::Config;
 use super::kubelet::env::Image;
@@ -15,7 +16,7 @@ use super::supervisor::Supervisor;
 use super::sweep::Target;
 use super::verbs::Verbs;
 use crate::parts::{self, Part};
-use crate::world::kustomize;
+use crate::world;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -31,7 +32,8 @@ fn programs() -> (PathBuf, PathBuf) {
 
 fn objects() -> Vec<Object> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/deploy/pinning");
-    kustomize::render(&folder).expect("the world renders").objects
+    let world = world::World::load(&folder.display().to_string(), None, &folder, &Place::new("test", 1));
+    world.expect("the world loads").objects
 }
 
 struct World {
