@@ -28,7 +28,7 @@ mod ports;
 #[cfg(test)]
 mod tests;
 
-pub use ports::{Holder, Taken, Why, check as check_ports};
+pub use ports::{Holder, Taken, Why, check as check_ports, of_process as listeners_of};
 
 /// The second octets that runs may have.
 pub const SLICES: RangeInclusive<u8> = 64..=191;

@@ -11,7 +11,7 @@
 //! | `POST rotate`, `POST ads/stall` | new certificates; an ADS server that does not answer |
 //! | `POST down` | the world ends |
 
-mod lease;
+pub mod lease;
 pub mod status;
 
 use std::collections::{BTreeMap, BTreeSet};

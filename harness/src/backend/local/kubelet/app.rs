@@ -89,7 +89,7 @@ async fn start(pod: &Pod, container: &Value) -> Result<Process, String> {
     let command = env::command(container, &image, &variables).map_err(|e| e.to_string())?;
     let [program, args @ ..] = command.as_slice() else { return Err("no command".to_owned()) };
     let mark = Mark::new(&pod.site.run, &pod.key.name, "app");
-    let mut spec = Spec::new(program, &pod.app_log(), mark).args(args).folder(&pod.folder);
+    let mut spec = Spec::new(program, pod.app_log(), mark).args(args).folder(&pod.folder);
     for (name, value) in variables {
         spec = spec.env(name, value);
     }

@@ -37,9 +37,10 @@ pub fn reconcile(site: &Site) {
     if wanted != present.is_empty() {
         return;
     }
+    // Outside the transaction, which holds the store.
+    let seed = format!("{}{}", site.run, site.store.version());
     let done = site.store.transact(|draft| {
         if wanted {
-            let seed = format!("{}{}", site.run, site.store.version());
             let suffix = letters(&sha2::Sha256::digest(seed), 5);
             let name = format!("{NAME}-{suffix}");
             let labels = json!({"app": NAME, "istio": "ingressgateway"});

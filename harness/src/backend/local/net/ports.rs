@@ -75,6 +75,18 @@ struct Listener {
     inode: u64,
 }
 
+/// Where a process listens.
+pub fn of_process(pid: u32) -> Vec<SocketAddr> {
+    let sockets: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|descriptor| Some(fs::read_link(descriptor.path()).ok()?.to_str()?.to_owned()))
+        .collect();
+    let holds = |listener: &Listener| sockets.contains(&format!("socket:[{}]", listener.inode));
+    listeners().into_iter().filter(holds).map(|listener| listener.address).collect()
+}
+
 impl Listener {
     fn blocks(&self, wanted: SocketAddr) -> bool {
         let at = self.address.ip().to_canonical();
