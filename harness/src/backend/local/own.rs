@@ -11,7 +11,7 @@
 //! | `POST rotate`, `POST ads/stall` | new certificates; an ADS server that does not answer |
 //! | `POST down` | the world ends |
 
-pub mod lease;
+mod lease;
 pub mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +26,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use self::lease::take_back_by;
 use self::status::{Status, Target};
 use super::api::status::Failure;
 use super::deployment::is_ending;

@@ -179,7 +179,7 @@ pub fn describe(status: &Status) -> String {
 }
 
 /// By the variable, this very program, one built beside it, or one on PATH.
-fn program() -> Result<PathBuf, Error> {
+pub fn program() -> Result<PathBuf, Error> {
     let mut tried = Vec::new();
     let mut look = |path: PathBuf| {
         if path.is_file() {

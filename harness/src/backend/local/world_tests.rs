@@ -4,11 +4,19 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api as Kube, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::GroupVersionKind;
 use meshquake_xds::object::Object;
 use meshquake_xds::source::Place;
 
+use serde_json::{Value, json};
+
+use super::api::status::problems;
 use super::config::Config;
+use super::deployment::is_ready;
 use super::kubelet::env::Image;
+use super::proc::Identity;
 use super::site::Settings;
 use super::start;
 use super::store::pack;
@@ -16,8 +24,10 @@ use super::supervisor::Supervisor;
 use super::sweep::Target;
 use super::verbs::Verbs;
 use crate::parts::{self, Part};
+use crate::wait::{Seen, until};
 use crate::world;
 
+const NAMESPACE: &str = "pinning";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The shop, built as the harness builds it, and Envoy.
@@ -36,14 +46,33 @@ fn objects() -> Vec<Object> {
     world.expect("the world loads").objects
 }
 
+/// The entry's route with these weights.
+fn weights(v1: u32, v2: u32) -> Value {
+    let to = |subset: &str, weight: u32| json!({"destination": {"host": "microservice-a", "subset": subset}, "weight": weight});
+    json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "microservice-a"},
+        "spec": {"hosts": ["*"], "gateways": ["gateway"], "http": [{"route": [to("v1", v1), to("v2", v2)]}]}})
+}
+
 struct World {
     supervisor: Supervisor,
     verbs: Verbs,
     http: reqwest::Client,
     url: String,
+    _turn: tokio::sync::MutexGuard<'static, ()>,
 }
 
+/// A world that is ready.
 async fn up(name: &str, change: impl FnOnce(&mut Vec<Object>)) -> World {
+    let world = start_world(name, change).await;
+    start::ready(&world.verbs, LIMIT, |_| {}).await.expect("the world is ready");
+    world
+}
+
+/// One world at a time: two cores do not carry a dozen.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+async fn start_world(name: &str, change: impl FnOnce(&mut Vec<Object>)) -> World {
+    let turn = TURN.lock().await;
     let (shop, envoy) = programs();
     let mut objects = objects();
     change(&mut objects);
@@ -64,7 +93,7 @@ async fn up(name: &str, change: impl FnOnce(&mut Vec<Object>)) -> World {
     let verbs = Verbs::new(&supervisor.socket);
     let url = supervisor.urls[&80][0].clone();
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-    World { supervisor, verbs, http, url }
+    World { supervisor, verbs, http, url, _turn: turn }
 }
 
 impl World {
@@ -73,6 +102,11 @@ impl World {
         let status = answer.status();
         let text = answer.text().await.map_err(|e| e.to_string())?;
         if status.is_success() { Ok(text) } else { Err(format!("{status} {text}")) }
+    }
+
+    fn routes(&self) -> Kube<DynamicObject> {
+        let kind = GroupVersionKind::gvk("networking.istio.io", "v1", "VirtualService");
+        Kube::namespaced_with(self.verbs.client(), NAMESPACE, &ApiResource::from_gvk(&kind))
     }
 
     async fn end(self) {
@@ -86,15 +120,133 @@ impl World {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_pinning_world_comes_up_and_goes_down() {
-    let world = up("pin", |_| {}).await;
     let begun = Instant::now();
-    start::ready(&world.verbs, LIMIT, |_| {}).await.expect("the world is ready");
-    let ready = begun.elapsed();
+    let world = up("pin", |_| {}).await;
+    tracing::info!(up = ?begun.elapsed(), "figure");
     for _ in 0..50 {
         let line = world.line().await.expect("an answer of 200");
         assert!(!(line.contains("v1") && line.contains("v2")), "versions are mixed: {line}");
     }
     let begun = Instant::now();
     world.end().await;
-    tracing::info!(?ready, down = ?begun.elapsed(), "figures of the pinning world");
+    tracing::info!(down = ?begun.elapsed(), "figure");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_pod_is_replaced_and_the_world_serves_on() {
+    let world = up("kill", |_| {}).await;
+    let pods: Kube<Pod> = Kube::namespaced(world.verbs.client(), NAMESPACE);
+    let labels = ListParams::default().labels("app=microservice-b,version=v1");
+    let victim = pods.list(&labels).await.expect("pods").items.remove(0);
+    let name = victim.metadata.name.clone().expect("a name");
+    pods.delete(&name, &DeleteParams::default().grace_period(0)).await.expect("killed");
+    let replaced = until("another pod is ready", LIMIT, async || {
+        let found = pods.list(&labels).await.expect("pods").items;
+        match found.as_slice() {
+            [one] if is_ready(&json!(one)) && one.metadata.name.as_ref() != Some(&name) => {
+                Seen::Done(one.clone())
+            }
+            other => Seen::NotYet(format!("{} pods", other.len())),
+        }
+    });
+    let replacement = replaced.await.expect("replaced");
+    assert_ne!(replacement.status.expect("status").pod_ip, victim.status.expect("status").pod_ip);
+    world.verbs.converged(LIMIT).await.expect("everybody knows the new one");
+    for _ in 0..30 {
+        world.line().await.expect("an answer of 200");
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_applied_route_holds_from_its_return_on() {
+    let world = up("apply", |_| {}).await;
+    let routes = world.routes();
+    for round in 0..20 {
+        let (v1, v2) = if round % 2 == 0 { (100, 0) } else { (0, 100) };
+        let spec = weights(v1, v2);
+        let begun = Instant::now();
+        routes
+            .patch("microservice-a", &PatchParams::apply("test").force(), &Patch::Apply(&spec))
+            .await
+            .expect("applied");
+        world.verbs.converged(LIMIT).await.expect("taken up");
+        tracing::info!(apply = ?begun.elapsed(), "figure");
+        let wanted = if round % 2 == 0 { "v1" } else { "v2" };
+        for _ in 0..20 {
+            let line = world.line().await.expect("an answer of 200");
+            assert!(line.contains(wanted), "round {round}: {line} is of the old route");
+        }
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_route_is_refused_and_changes_nothing() {
+    let world = up("bad", |_| {}).await;
+    let routes = world.routes();
+    let before = routes.get("microservice-a").await.expect("there");
+    let mut bad = weights(50, 50);
+    bad["spec"]["http"][0]["route"][0]["destination"]["subset"] = "v3".into();
+    let refused =
+        routes.patch("microservice-a", &PatchParams::apply("test").force(), &Patch::Apply(&bad)).await;
+    let problems = problems(&refused.expect_err("no such subset")).expect("problems");
+    assert!(problems.to_string().contains("v3"), "{problems}");
+    assert_eq!(routes.get("microservice-a").await.expect("there"), before);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_sidecar_and_a_stalled_control_plane_are_got_over() {
+    let world = up("sidecar", |_| {}).await;
+    let status = world.verbs.status().await.expect("status");
+    let pod =
+        status.pods.iter().find(|pod| pod.name.starts_with("microservice-c-v2")).expect("a pod").clone();
+    let victim = Identity::of(pod.sidecar_pid.expect("a sidecar")).expect("it runs");
+    let handle = victim.open().expect("a handle").expect("it runs");
+    rustix::process::pidfd_send_signal(&handle, rustix::process::Signal::KILL).expect("killed");
+    until("the sidecar is back", LIMIT, async || {
+        let status = world.verbs.status().await.expect("status");
+        match status.pods.iter().find(|p| p.name == pod.name) {
+            Some(p) if p.ready && p.sidecar_restarts == 1 && p.app_pid == pod.app_pid => Seen::Done(()),
+            other => Seen::NotYet(format!("{other:?}")),
+        }
+    })
+    .await
+    .expect("the sidecar is back, and its app was left alone");
+    world.verbs.converged(LIMIT).await.expect("converged");
+
+    world.verbs.stall(Duration::from_secs(5)).await.expect("stalled");
+    let spec = weights(0, 100);
+    world
+        .routes()
+        .patch("microservice-a", &PatchParams::apply("test").force(), &Patch::Apply(&spec))
+        .await
+        .expect("applied");
+    let behind = world.verbs.converged(Duration::from_millis(200)).await.expect_err("nobody was told");
+    assert!(behind.to_string().contains("the server is paused"), "{behind}");
+    world.line().await.expect("what was there goes on");
+    world.verbs.converged(LIMIT).await.expect("got over");
+    assert!(world.line().await.expect("an answer").contains("v2"));
+
+    world.verbs.rotate().await.expect("rotated");
+    for _ in 0..50 {
+        world.line().await.expect("no request fails while certificates are renewed");
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_that_never_gets_ready_ends_the_wait_with_its_reason() {
+    let world = start_world("crash", |objects| {
+        for object in
+            objects.iter_mut().filter(|o| o.name() == "microservice-c-v1" && o.kind() == "Deployment")
+        {
+            object.value["spec"]["template"]["spec"]["containers"][0]["args"] = json!(["no-such-service"]);
+        }
+    })
+    .await;
+    let failed = start::ready(&world.verbs, LIMIT, |_| {}).await.expect_err("it cannot be ready").to_string();
+    assert!(failed.contains("pod microservice-c-v1-") && failed.contains("no-such-service"), "{failed}");
+    world.end().await;
 }
