@@ -8,25 +8,31 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::numbers;
 use super::sentence;
 use super::story::Story;
+use super::text;
 use crate::event::Judged;
 use crate::verdict::Verdict;
 
 pub fn render(story: &Story) -> String {
-    let mut suite = TestSuite::new(story.started.scenario.clone());
-    suite.add_property(("seed", story.started.seed.to_string().as_str()));
-    suite.add_property(("backend", story.started.backend.as_str()));
-    suite.add_property(("world", story.started.world.as_str()));
-    suite.add_property(("run", story.started.run.as_str()));
+    let mut suite = TestSuite::new(text::line(&story.started.scenario));
+    let started = &story.started;
+    let seed = started.seed.to_string();
+    let mut property = |name: &str, value: &str| {
+        suite.add_property((name, text::line(value).as_str()));
+    };
+    property("seed", &seed);
+    property("backend", &started.backend);
+    property("world", &started.world);
+    property("run", &started.run);
+    property("verdict", story.verdict.word());
+    if let Some(expect) = &started.expect {
+        property("expected", expect);
+    }
     suite.add_test_case(whole(story));
+    suite.set_time(std::time::Duration::from_millis(story.lasted_ms()));
     for judged in &story.judged {
         suite.add_test_case(case(&judged.name, story, of(judged)));
     }
-    let unjudged = story
-        .started
-        .objectives
-        .iter()
-        .filter(|plan| !story.judged.iter().any(|judged| judged.name == plan.name));
-    for plan in unjudged {
+    for plan in story.unjudged() {
         let mut status = TestCaseStatus::skipped();
         status.set_message(format!("not judged: the run is {}", story.verdict));
         suite.add_test_case(case(&plan.name, story, status));
@@ -46,7 +52,7 @@ fn whole(story: &Story) -> TestCase {
             let mut status = TestCaseStatus::non_success(kind);
             status.set_type(verdict.word());
             status.set_message(sentence::compose(story));
-            status.set_description(story.causes().join("\n"));
+            status.set_description(text::block(&story.causes().join("\n")));
             status
         }
     };
@@ -54,8 +60,8 @@ fn whole(story: &Story) -> TestCase {
 }
 
 fn case(name: &str, story: &Story, status: TestCaseStatus) -> TestCase {
-    let mut case = TestCase::new(name, status);
-    case.set_classname(format!("{}.{}", story.started.backend, story.started.scenario));
+    let mut case = TestCase::new(text::line(name), status);
+    case.set_classname(text::line(&format!("{}.{}", story.started.backend, story.started.scenario)));
     case
 }
 
@@ -70,10 +76,11 @@ fn of(judged: &Judged) -> TestCaseStatus {
     status.set_message(format!(
         "{} in window {}: {} measured, {} wanted",
         judged.verdict,
-        judged.window,
+        text::line(&judged.window),
         numbers::measured(judged),
         numbers::bound(judged)
     ));
-    status.set_description(format!("{}\n{}", judged.reason, judged.promql.join("\n")));
+    let description = format!("{}\n{}", judged.reason, judged.promql.join("\n"));
+    status.set_description(text::block(&description));
     status
 }

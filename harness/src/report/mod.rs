@@ -12,13 +12,18 @@ pub mod console;
 mod html;
 mod junit;
 mod markdown;
-mod numbers;
+pub mod numbers;
 mod sentence;
 pub mod story;
+#[cfg(test)]
+mod tests;
+mod text;
 
 use std::path::{Path, PathBuf};
 
 pub use story::Story;
+
+use crate::verdict::Verdict;
 
 pub const EVENTS: &str = "events.jsonl";
 
@@ -47,19 +52,35 @@ pub enum Error {
 /// Writes every report into the run's folder, from its events.
 pub fn write(folder: &Path) -> Result<Story, Error> {
     let story = Story::read(&folder.join(EVENTS))?;
-    let files = [
-        ("junit.xml", junit::render(&story)),
-        ("report.md", markdown::render(&story)),
-        ("report.html", html::render(&story)),
-    ];
-    for (name, text) in files {
+    for (name, text) in render(&story) {
         let path = folder.join(name);
         std::fs::write(&path, text).map_err(|source| Error::Write { path, source })?;
     }
     Ok(story)
 }
 
+/// The files of a report: name and content.
+pub fn render(story: &Story) -> [(&'static str, String); 3] {
+    [
+        ("junit.xml", junit::render(story)),
+        ("report.md", markdown::render(story)),
+        ("report.html", html::render(story)),
+    ]
+}
+
 /// The one quotable sentence of a run.
 pub fn sentence(story: &Story) -> String {
     sentence::compose(story)
+}
+
+/// A shape for each verdict, so that nothing depends on colour.
+const fn shape(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Held => "✔",
+        Verdict::Failed => "✖",
+        Verdict::Inconclusive => "?",
+        Verdict::NotSteady | Verdict::NotInjected => "◇",
+        Verdict::Aborted => "■",
+        Verdict::Refused | Verdict::Error => "▲",
+    }
 }

@@ -13,8 +13,22 @@ pub fn value(value: f64, unit: Unit) -> String {
     }
 }
 
+/// What was measured. It never reads like the bound when it is not the bound.
 pub fn measured(judged: &Judged) -> String {
-    judged.value.map_or_else(|| "no data".into(), |measured| value(measured, judged.unit))
+    let Some(measured) = judged.value.filter(|value| value.is_finite()) else { return "no data".into() };
+    let text = value(measured, judged.unit);
+    if measured == judged.bound || text != value(judged.bound, judged.unit) {
+        return text;
+    }
+    let (scale, unit) = match judged.unit {
+        Unit::Percent => (100.0, " %"),
+        Unit::Seconds => (1e3, " ms"),
+        Unit::PerSecond => (1.0, "/s"),
+        Unit::Count | Unit::Number => (1.0, ""),
+    };
+    let write = |value: f64, digits: usize| format!("{:.digits$}", value * scale);
+    let digits = (0..9).find(|digits| write(measured, *digits) != write(judged.bound, *digits)).unwrap_or(9);
+    format!("{}{unit}", write(measured, digits))
 }
 
 pub fn bound(judged: &Judged) -> String {
@@ -26,7 +40,6 @@ pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let from_end = percent.min(100.0 - percent).abs();
     let digits = match from_end {
-        0.0 => 0,
         end if end < 1e-9 => 0,
         end if end < 0.01 => 4,
         end if end < 0.1 => 3,
@@ -38,16 +51,35 @@ pub fn percent(share: f64) -> String {
 
 pub fn seconds(seconds: f64) -> String {
     match seconds.abs() {
+        none if none < 5e-7 => "0 s".into(),
         small if small < 1e-3 => format!("{} µs", trimmed(seconds * 1e6, 0)),
         small if small < 0.01 => format!("{} ms", trimmed(seconds * 1e3, 1)),
-        small if small < 1.0 => format!("{} ms", trimmed(seconds * 1e3, 0)),
+        small if small < 0.9995 => format!("{} ms", trimmed(seconds * 1e3, 0)),
         small if small < 10.0 => format!("{} s", trimmed(seconds, 2)),
-        _ => format!("{} s", trimmed(seconds, 1)),
+        small if small < 100.0 => format!("{} s", trimmed(seconds, 1)),
+        _ => format!("{} s", grouped(seconds)),
     }
 }
 
 pub fn millis(milliseconds: f64) -> String {
     seconds(milliseconds / 1e3)
+}
+
+/// A moment relative to the start of the load: to the tenth of a second.
+pub fn moment(seconds: f64) -> String {
+    let text = format!("{seconds:.1} s");
+    if text == "-0.0 s" { "0.0 s".into() } else { text }
+}
+
+/// How long something took, for people: above two minutes in minutes.
+pub fn span(milliseconds: u64) -> String {
+    match milliseconds {
+        short if short < 120_000 => millis(short as f64),
+        long => {
+            let (minutes, rest) = (long / 60_000, long % 60_000 / 1000);
+            if rest == 0 { format!("{minutes} min") } else { format!("{minutes} min {rest} s") }
+        }
+    }
 }
 
 /// Three digits that count.
@@ -65,6 +97,9 @@ pub fn plain(value: f64) -> String {
 
 /// A whole number with its thousands apart.
 pub fn grouped(value: f64) -> String {
+    if !value.is_finite() {
+        return value.to_string();
+    }
     let digits = format!("{:.0}", value.abs());
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -78,15 +113,18 @@ pub fn grouped(value: f64) -> String {
 
 fn trimmed(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
+    let text = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => &text,
+    };
+    if text == "-0" { "0".into() } else { text.to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Relation;
+    use crate::verdict::Verdict;
 
     #[test]
     fn values_carry_units_and_no_false_digits() {
@@ -96,20 +134,55 @@ mod tests {
             (percent(0.9993), "99.93 %"),
             (percent(0.999999), "99.9999 %"),
             (percent(0.4981), "49.8 %"),
+            (seconds(0.0), "0 s"),
             (seconds(0.000_45), "450 µs"),
             (seconds(0.004_23), "4.2 ms"),
             (seconds(0.42311), "423 ms"),
+            (seconds(0.99999), "1 s"),
             (seconds(1.0), "1 s"),
             (seconds(12.345), "12.3 s"),
+            (seconds(604.2), "604 s"),
+            (moment(-0.01), "0.0 s"),
+            (moment(10.26), "10.3 s"),
+            (span(4_200), "4.2 s"),
+            (span(604_200), "10 min 4 s"),
+            (span(120_000), "2 min"),
             (plain(0.0), "0"),
             (plain(12_345.6), "12\u{202f}346"),
             (plain(1.234567), "1.23"),
             (plain(0.012345), "0.0123"),
+            (plain(-0.00001), "-1.00e-5"),
             (grouped(999.0), "999"),
             (grouped(-1234567.0), "-1\u{202f}234\u{202f}567"),
         ];
         for (found, expected) in table {
             assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_measured_value_never_reads_like_the_bound_that_it_misses() {
+        let judged = |value: f64, bound: f64, unit: Unit| Judged {
+            name: "n".into(),
+            window: "run".into(),
+            verdict: Verdict::Failed,
+            value: Some(value),
+            unit,
+            relation: Relation::AtLeast,
+            bound,
+            samples: 1,
+            reason: String::new(),
+            promql: vec![],
+        };
+        let table = [
+            (judged(0.99, 0.99, Unit::Percent), "99 %"),
+            (judged(0.99001, 0.99, Unit::Percent), "99.001 %"),
+            (judged(2.0004, 2.0, Unit::Seconds), "2000.4 ms"),
+            (judged(100.3, 100.0, Unit::PerSecond), "100.3/s"),
+            (judged(0.5, 0.99, Unit::Percent), "50 %"),
+        ];
+        for (judged, expected) in table {
+            assert_eq!(measured(&judged), expected);
         }
     }
 }

@@ -1,0 +1,97 @@
+//! The objectives: measured against promised, and what each rests on.
+
+use std::fmt::Write;
+
+use super::super::numbers;
+use super::super::story::Story;
+use super::super::text::{html, html_block};
+use super::{markup, tone, verdict_cell};
+use crate::event::{Judged, Relation, Unit};
+
+/// The verdict stands beside the name: on a phone nothing else may be in sight.
+const COLUMNS: [&str; 6] = ["objective", "verdict", "#measured", "against its bound", "window", "#samples"];
+
+pub fn write(out: &mut String, story: &Story) -> std::fmt::Result {
+    writeln!(out, "<section><h2>Objectives</h2>")?;
+    if story.judged.is_empty() && story.started.objectives.is_empty() {
+        writeln!(out, "<p>The scenario has none: only its actions could go wrong.</p>")?;
+    } else {
+        if story.judged.is_empty() {
+            writeln!(out, "<p>None was judged: the run is {}.</p>", story.verdict)?;
+        }
+        markup::table(out, "Objectives, measured against their bounds", &COLUMNS)?;
+        for judged in &story.judged {
+            row(out, judged)?;
+        }
+        for plan in story.unjudged() {
+            writeln!(
+                out,
+                "<tr class=\"open\"><th scope=\"row\">{}</th><td><span class=\"open\"><span aria-hidden=\"true\">◇</span> not judged</span></td>\
+                 <td class=\"number\">–</td><td>{}</td><td>{}</td><td class=\"number\">–</td></tr>",
+                html(&plan.name),
+                html(&plan.bound),
+                html(&plan.window)
+            )?;
+        }
+        markup::end_table(out)?;
+    }
+    if !story.steady.is_empty() {
+        writeln!(out, "<h3>Steady state, before the first action</h3>")?;
+        markup::table(out, "Checks of the steady state", &COLUMNS)?;
+        for judged in &story.steady {
+            row(out, judged)?;
+        }
+        markup::end_table(out)?;
+    }
+    writeln!(out, "</section>")
+}
+
+fn row(out: &mut String, judged: &Judged) -> std::fmt::Result {
+    let promql = match judged.promql.as_slice() {
+        [] => String::new(),
+        promql => format!("<pre>{}</pre>", html_block(&promql.join("\n"))),
+    };
+    writeln!(
+        out,
+        "<tr class=\"{}\"><th scope=\"row\"><details><summary>{}</summary><p>{}</p>{promql}</details></th><td>{}</td>\
+         <td class=\"number\">{}</td><td class=\"against\">{} <span class=\"bound\">{}</span></td><td>{}</td><td class=\"number\">{}</td></tr>",
+        tone(judged.verdict),
+        html(&judged.name),
+        html(&judged.reason),
+        verdict_cell(judged.verdict),
+        measured(judged),
+        bar(judged),
+        numbers::bound(judged),
+        html(&judged.window),
+        numbers::grouped(judged.samples as f64)
+    )
+}
+
+fn measured(judged: &Judged) -> String {
+    match judged.value {
+        Some(_) => numbers::measured(judged),
+        None => "<strong class=\"nodata\">no data</strong>".into(),
+    }
+}
+
+/// The measured value as a bar with the bound marked.
+fn bar(judged: &Judged) -> String {
+    let Some(value) = judged.value.filter(|value| value.is_finite()) else {
+        return "<span class=\"bar none\"></span>".into();
+    };
+    // A share near 100 % is told apart from its bound only on a scale of what is missing.
+    let upward = matches!(judged.relation, Relation::AtLeast | Relation::Above);
+    let missing = judged.unit == Unit::Percent && upward && judged.bound > 0.5;
+    let (value, bound) = if missing { (1.0 - value, 1.0 - judged.bound) } else { (value, judged.bound) };
+    let most = (value.max(bound) * 1.25).max(f64::MIN_POSITIVE);
+    let x = |value: f64| (value / most * 100.0).clamp(0.0, 100.0);
+    let what =
+        if missing { "<title>what is missing to 100 %; the mark is what may be missing</title>" } else { "" };
+    format!(
+        "<svg class=\"bar\" viewBox=\"0 0 100 12\" preserveAspectRatio=\"none\" aria-hidden=\"true\">{what}\
+         <rect class=\"track\" width=\"100\" height=\"12\"/><rect class=\"value\" y=\"2\" width=\"{:.1}\" height=\"8\"/>\
+         <path d=\"M{:.1} 0V12\"/></svg>",
+        x(value),
+        x(bound).clamp(1.0, 99.0)
+    )
+}

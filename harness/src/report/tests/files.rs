@@ -1,0 +1,245 @@
+//! `junit.xml`, `report.md` and `report.html` of every run.
+
+use quick_xml::Reader;
+use quick_xml::events::Event as Xml;
+
+use super::*;
+use crate::report::story::Fate;
+
+fn files(case: &Case) -> [String; 3] {
+    render(&story(case)).map(|(_, text)| text)
+}
+
+#[test]
+fn the_sentence_of_every_verdict() {
+    let told = cases::all()
+        .iter()
+        .filter(|case| case.name != "hostile")
+        .map(|case| format!("{:16} {}", case.name, sentence(&story(case))))
+        .collect::<Vec<_>>();
+    insta::assert_snapshot!("sentences", told.join("\n"));
+}
+
+#[test]
+fn markdown() {
+    for name in ["held", "failed", "not-injected", "interrupted", "hostile"] {
+        let [_, markdown, _] = files(case(name));
+        insta::assert_snapshot!(format!("markdown_{}", name.replace('-', "_")), markdown);
+    }
+}
+
+#[test]
+fn a_row_of_a_markdown_table_has_as_many_cells_as_its_head() {
+    for case in cases::all() {
+        let [_, markdown, _] = files(case);
+        for line in markdown.lines().filter(|line| line.starts_with('|')) {
+            let cells = line.replace("\\\\", "").replace("\\|", "").matches('|').count();
+            assert_eq!(cells, 7, "{}: {line}", case.name);
+        }
+    }
+}
+
+#[test]
+fn junit() {
+    for name in ["failed", "interrupted"] {
+        let [junit, ..] = files(case(name));
+        insta::assert_snapshot!(format!("junit_{name}"), junit);
+    }
+}
+
+/// Parent, name, attributes.
+type Element = (String, String, Vec<(String, String)>);
+
+/// The elements of a document; fails where it is not well-formed.
+fn elements(xml: &str) -> Vec<Element> {
+    let mut reader = Reader::from_str(xml);
+    let (mut path, mut found) = (Vec::<String>::new(), Vec::new());
+    loop {
+        let event = reader.read_event().unwrap();
+        if let Xml::Start(tag) | Xml::Empty(tag) = &event {
+            let name = String::from_utf8(tag.name().as_ref().to_vec()).unwrap();
+            let attribute = |attribute: quick_xml::events::attributes::Attribute| {
+                let name = String::from_utf8(attribute.key.as_ref().to_vec()).unwrap();
+                (name, String::from_utf8(attribute.value.to_vec()).unwrap())
+            };
+            let attributes = tag.attributes().map(|found| attribute(found.unwrap())).collect();
+            found.push((path.last().cloned().unwrap_or_default(), name.clone(), attributes));
+            if matches!(event, Xml::Start(_)) {
+                path.push(name);
+            }
+        } else if let Xml::End(_) = event {
+            path.pop();
+        } else if let Xml::Eof = event {
+            assert!(path.is_empty(), "unclosed: {path:?}");
+            return found;
+        }
+    }
+}
+
+#[test]
+fn junit_is_well_formed_and_shaped_as_its_readers_want_it() {
+    for case in cases::all() {
+        let story = story(case);
+        let [junit, ..] = files(case);
+        assert!(junit.chars().all(|c| !c.is_control() || c == '\n'), "{}", case.name);
+        let elements = elements(&junit);
+        let allowed = [
+            ("", "testsuites"),
+            ("testsuites", "testsuite"),
+            ("testsuite", "properties"),
+            ("properties", "property"),
+            ("testsuite", "testcase"),
+            ("testcase", "failure"),
+            ("testcase", "error"),
+            ("testcase", "skipped"),
+        ];
+        for (parent, name, _) in &elements {
+            assert!(allowed.contains(&(parent, name)), "{}: {name} in {parent}", case.name);
+        }
+        let count = |wanted: &str| elements.iter().filter(|(_, name, _)| name == wanted).count();
+        let suite = &elements.iter().find(|(_, name, _)| name == "testsuite").unwrap().2;
+        let told =
+            |name: &str| suite.iter().find(|(key, _)| key == name).unwrap().1.parse::<usize>().unwrap();
+        let found = ["testcase", "failure", "error", "skipped"].map(count);
+        assert_eq!(["tests", "failures", "errors", "skipped"].map(told), found, "{}", case.name);
+        // A case for each objective, judged or not, and one for the run.
+        assert_eq!(found[0], story.started.objectives.len() + 1, "{}", case.name);
+        // What did not hold is never all green.
+        assert_eq!(story.verdict == Verdict::Held, found[1] + found[2] == 0, "{}", case.name);
+    }
+}
+
+#[test]
+fn a_page_is_small() {
+    for case in cases::all() {
+        let [.., page] = files(case);
+        assert!(page.len() < 300_000, "{}: {}", case.name, page.len());
+    }
+}
+
+#[test]
+fn a_page_loads_nothing_and_runs_only_its_own_script() {
+    for case in cases::all() {
+        let [.., page] = files(case);
+        assert_eq!(page.matches("<script").count(), 1, "{}", case.name);
+        for bad in [
+            "http-equiv=\"refresh\"",
+            "<link",
+            "<img",
+            "<iframe",
+            "@import",
+            " onerror",
+            " onload",
+            "href=\"javascript:",
+        ] {
+            assert!(!page.contains(bad), "{}: {bad}", case.name);
+        }
+        assert!(!page.contains("src="), "{}", case.name);
+    }
+}
+
+/// Every tag that is opened is closed, so that hostile text cannot have opened or closed one.
+#[test]
+fn a_page_nests_as_it_should() {
+    const VOID: [&str; 3] = ["meta", "br", "!doctype"];
+    let pattern = |pattern: &str| regex::Regex::new(pattern).unwrap();
+    // Rows of the table of seconds leave out what HTML lets them leave out.
+    let seconds = pattern("<tr><th scope=row>[^\n]*\n");
+    let foreign = pattern("(?s)<(style|script)>.*?</(style|script)>");
+    let tags = pattern("<(/?)([a-zA-Z0-9!]+)([^>]*?)(/?)>");
+    for case in cases::all() {
+        let [.., page] = files(case);
+        let page = seconds.replace_all(&page, "");
+        let page = foreign.replace_all(&page, "");
+        let mut open = Vec::new();
+        for tag in tags.captures_iter(&page) {
+            let (closes, name, alone) = (&tag[1] == "/", tag[2].to_owned(), &tag[4] == "/");
+            if closes {
+                assert_eq!(open.pop(), Some(name), "{} at {}", case.name, tag.get(0).unwrap().start());
+            } else if !alone && !VOID.contains(&name.as_str()) {
+                open.push(name);
+            }
+        }
+        assert!(open.is_empty(), "{}: {open:?}", case.name);
+    }
+}
+
+#[test]
+fn headings_go_down_one_by_one_and_tables_name_their_columns() {
+    let headings = regex::Regex::new("<h([1-6])").unwrap();
+    let names = regex::Regex::new(" id=\"([^\"]+)\"").unwrap();
+    for case in cases::all() {
+        let [.., page] = files(case);
+        let levels =
+            headings.captures_iter(&page).map(|found| found[1].parse::<u8>().unwrap()).collect::<Vec<_>>();
+        assert_eq!(levels[0], 1, "{}", case.name);
+        assert!(
+            levels.windows(2).all(|pair| pair[1] > 1 && pair[1] <= pair[0] + 1),
+            "{}: {levels:?}",
+            case.name
+        );
+        assert_eq!(page.matches("<table").count(), page.matches("<caption").count(), "{}", case.name);
+        assert!(!page.contains("<th>"), "{}", case.name);
+        let pictures = page.matches("<svg").count();
+        let said = page.matches("role=\"img\"").count() + page.matches("class=\"bar\" ").count();
+        assert_eq!(pictures, said, "{}", case.name);
+        let mut ids = names.captures_iter(&page).map(|found| found[1].to_owned()).collect::<Vec<_>>();
+        ids.sort();
+        assert!(ids.windows(2).all(|pair| pair[0] != pair[1]), "{}: {ids:?}", case.name);
+    }
+}
+
+#[test]
+fn a_page_has_every_section_and_an_empty_one_says_why() {
+    let sections = ["Objectives", "Timeline", "Actions", "Calls", "Load", "Pods", "Fine print"];
+    for case in cases::all() {
+        let [.., page] = files(case);
+        for section in sections {
+            let after = page
+                .split(&format!("<h2>{section}</h2>"))
+                .nth(1)
+                .unwrap_or_else(|| panic!("{}: {section}", case.name));
+            assert!(!after.trim_start().starts_with("</section>"), "{}: {section} is empty", case.name);
+        }
+    }
+    let [.., page] = files(case("world-not-up"));
+    for why in [
+        "no load was driven",
+        "nobody called anybody",
+        "None was judged: the run is error",
+        "No load was driven",
+    ] {
+        assert!(page.contains(why), "{why}");
+    }
+}
+
+#[test]
+fn a_spike_of_one_second_in_ten_minutes_is_drawn() {
+    let [.., page] = files(case("ten-minutes"));
+    let line = page.split("<path class=\"line bad\" d=\"").nth(2).unwrap().split('"').next().unwrap();
+    let heights = line.split(['M', 'L']).filter_map(|point| point.split(' ').nth(1)?.parse::<f64>().ok());
+    let (low, high) = heights.fold((f64::MAX, f64::MIN), |(low, high), y| (low.min(y), high.max(y)));
+    assert!(high - low > 10.0, "{low} to {high}");
+}
+
+#[test]
+fn a_gap_is_a_gap() {
+    let [.., page] = files(case("inconclusive"));
+    assert_eq!(page.matches("<rect class=\"gap\"").count(), 1);
+    assert!(page.contains("no data from 4.0 s to 7.0 s"));
+    let lines = regex::Regex::new("class=\"line ok\" d=\"(M[^\"]*)\"").unwrap();
+    let line = lines.captures_iter(&page).last().unwrap()[1].to_owned();
+    assert_eq!(line.matches('M').count(), 2, "{line}");
+}
+
+#[test]
+fn an_action_is_told_by_how_far_it_came() {
+    let fates = |name: &str| story(case(name)).actions.iter().map(|action| action.fate()).collect::<Vec<_>>();
+    assert_eq!(fates("held"), [Fate::Undone]);
+    assert_eq!(fates("not-injected"), [Fate::NotProved]);
+    assert_eq!(fates("interrupted"), [Fate::Undone, Fate::NotReached]);
+    assert_eq!(fates("undo-failed"), [Fate::UndoFailed]);
+    assert_eq!(fates("not-steady"), [Fate::NotReached]);
+    let [.., page] = files(case("undo-failed"));
+    assert!(page.contains("✖ not undone:"));
+}
