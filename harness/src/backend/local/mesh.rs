@@ -17,8 +17,7 @@ use meshquake_xds::ads::{Ads, Kind, Nack};
 use meshquake_xds::envoy::{Interception, Loopback, Translator};
 use meshquake_xds::intent::{Fleet, ProxyIntent};
 use meshquake_xds::model;
-use meshquake_xds::object::Object;
-use meshquake_xds::source::{Place, Problems};
+use meshquake_xds::source::Place;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -44,11 +43,6 @@ pub struct Mesh {
     /// The version of the store that all snapshots reflect.
     reflected: watch::Sender<u64>,
     rotate: Notify,
-}
-
-/// Checks all objects together: what the store asks before it takes anything.
-pub fn check(objects: &[Object]) -> Result<(), Problems> {
-    model::Mesh::from_objects(objects, model::Settings::default()).map(drop)
 }
 
 impl Mesh {

@@ -38,6 +38,7 @@ use super::spawn::{self, Spawner};
 use super::store::{Store, unpack};
 use super::warden::{self, Warden};
 use super::{api, ca, deployment, kubelet, logs, mesh};
+use crate::world::check_objects;
 
 /// The hidden subcommands of the binary.
 pub const SUPERVISE: &str = "supervise";
@@ -111,7 +112,8 @@ impl Supervisor {
             return Err(Error::Version { client: config.version, own: own.to_owned() });
         }
         // Checked before anything is started: a bad world leaves no trace.
-        let store = Store::new(mesh::check);
+        let images: Vec<String> = config.images.keys().cloned().collect();
+        let store = Store::new(move |objects| check_objects(objects, &images));
         let objects: Vec<Object> =
             config.objects.into_iter().map(|value| unpack(value, &config.world)).collect();
         load(&store, &objects)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api as Kube, ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::GroupVersionKind;
@@ -193,6 +194,12 @@ async fn a_bad_route_is_refused_and_changes_nothing() {
     let problems = problems(&refused.expect_err("no such subset")).expect("problems");
     assert!(problems.to_string().contains("v3"), "{problems}");
     assert_eq!(routes.get("microservice-a").await.expect("there"), before);
+
+    let deployments: Kube<Deployment> = Kube::namespaced(world.verbs.client(), NAMESPACE);
+    let image = json!({"spec": {"template": {"spec": {"containers": [{"name": "microservice-a", "image": "shop:v9"}]}}}});
+    let refused = deployments.patch("microservice-a-v1", &PatchParams::default(), &Patch::Merge(image)).await;
+    let problems = self::problems(&refused.expect_err("no such image")).expect("problems");
+    assert!(problems.to_string().contains("what the image `shop:v9` is on this machine"), "{problems}");
     world.end().await;
 }
 

@@ -22,22 +22,44 @@ struct Objects<'o> {
     deployments: Vec<Deployment>,
 }
 
+/// The images that world.yaml knows, and where it lies.
+struct Images<'i> {
+    names: Vec<&'i str>,
+    file: &'i str,
+}
+
 /// Pushes everything that is wrong; hands back what is inert or probably not meant.
 pub(super) fn check(objects: &[Object], file: &WorldFile, problems: &mut Problems) -> Findings {
+    let images = Images { names: file.images.keys().map(String::as_str).collect(), file: &file.place.file };
+    let objects = Objects::new(objects);
+    let findings = check_all(&objects, &images, problems);
+    world_file(&objects, file, problems);
+    findings
+}
+
+/// Checks the objects of a world that is up, as they would be after a change.
+pub fn check_objects<'i>(
+    objects: &[Object],
+    images: impl IntoIterator<Item = &'i String>,
+) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    let images = Images { names: images.into_iter().map(String::as_str).collect(), file: "world.yaml" };
+    check_all(&Objects::new(objects), &images, &mut problems);
+    problems.into_result(())
+}
+
+fn check_all(objects: &Objects<'_>, images: &Images<'_>, problems: &mut Problems) -> Findings {
     let mut findings = Findings::default();
-    let deployments = objects.iter().filter_map(Deployment::read).collect();
-    let objects = Objects { all: objects, deployments };
     for object in objects.all {
         findings.inert.extend(kind(object, problems));
         objects.namespace_exists(object, problems);
         match object.kind() {
-            "Deployment" => workload::check(object, &objects, file, problems),
-            "Service" => service::check(object, &objects, problems),
+            "Deployment" => workload::check(object, objects, images, problems),
+            "Service" => service::check(object, objects, problems),
             "Secret" => references::secret(object, problems),
             _ => {}
         }
     }
-    world_file(&objects, file, problems);
     match Mesh::from_objects(objects.all, Settings::default()) {
         Ok((_, more)) => {
             findings.inert.extend(more.inert);
@@ -51,6 +73,10 @@ pub(super) fn check(objects: &[Object], file: &WorldFile, problems: &mut Problem
 }
 
 impl<'o> Objects<'o> {
+    fn new(all: &'o [Object]) -> Self {
+        Self { all, deployments: all.iter().filter_map(Deployment::read).collect() }
+    }
+
     fn named(&self, kind: &str, namespace: &str, name: &str) -> Option<&'o Object> {
         self.all.iter().find(|one| one.kind() == kind && one.name() == name && namespace_of(one) == namespace)
     }

@@ -3,13 +3,12 @@
 use meshquake_xds::object::{Node, Object};
 use serde_json::Value;
 
-use super::super::file::WorldFile;
 use super::super::workload::{CHAOS_PORT, namespace_of};
 use super::super::{listed, with_nearest};
-use super::{Objects, references};
+use super::{Images, Objects, references};
 use crate::problem::{Problem, Problems};
 
-pub(super) fn check(object: &Object, objects: &Objects<'_>, file: &WorldFile, problems: &mut Problems) {
+pub(super) fn check(object: &Object, objects: &Objects<'_>, images: &Images<'_>, problems: &mut Problems) {
     let root = object.root();
     let Some(template) = root.path("spec.template") else { return };
     selector(object, &template, objects, problems);
@@ -26,7 +25,7 @@ pub(super) fn check(object: &Object, objects: &Objects<'_>, file: &WorldFile, pr
         problems.push(Problem::new(pod.place(), format!("{} has no container", object.title())));
     }
     for container in &containers {
-        image(container, file, problems);
+        image(container, images, problems);
         ports(container, problems);
         for probe in ["readinessProbe", "livenessProbe", "startupProbe"] {
             if let Some(probe) = container.get(probe) {
@@ -102,18 +101,18 @@ fn service_account(object: &Object, pod: &Node<'_>, objects: &Objects<'_>, probl
     problems.push(with_nearest(problem, name, known));
 }
 
-fn image(container: &Node<'_>, file: &WorldFile, problems: &mut Problems) {
+fn image(container: &Node<'_>, images: &Images<'_>, problems: &mut Problems) {
     let Some(image) = container.get("image") else { return };
     let name = image.as_str();
-    if name.is_empty() || file.images.contains_key(name) {
+    if name.is_empty() || images.names.contains(&name) {
         return;
     }
-    let known: Vec<&str> = file.images.keys().map(String::as_str).collect();
+    let known = images.names.clone();
     let title = format!("world.yaml does not say what the image `{name}` is on this machine");
     let problem = Problem::new(image.place(), title).allowed(listed(known.iter().copied()));
     let problem = with_nearest(problem, name, known);
     problems.push(if problem.help.is_none() {
-        problem.help(format!("add it under `images` in {}", file.place.file))
+        problem.help(format!("add it under `images` in {}", images.file))
     } else {
         problem
     });
