@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use meshquake_xds::ads::{Ads, Kind, Nack};
 use meshquake_xds::envoy::{Interception, Loopback, Translator};
@@ -30,6 +31,9 @@ use super::store::{Entry, Key};
 
 pub use fleet::{APP_ADDRESS, labels};
 pub use gateway::is_gateway;
+
+/// The age of certificates is looked at this often at least.
+const LONGEST_REST: Duration = Duration::from_secs(600);
 
 /// The mesh of a world: what its Envoys are started with, and the way to them.
 pub struct Mesh {
@@ -122,15 +126,14 @@ pub async fn control(site: Arc<Site>) {
         versions.mark_unchanged();
         gateway::reconcile(&site);
         let wake = control.update(&site, mesh);
-        let later = async {
-            match wake {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
+        if lock(&mesh.authority).rotation_due().is_some_and(|due| due <= SystemTime::now()) {
+            mesh.rotate();
+        }
+        // Also when nothing happens for hours: certificates grow old.
+        let wake = wake.unwrap_or(Instant::now() + LONGEST_REST);
         tokio::select! {
             changed = versions.changed() => if changed.is_err() { return },
-            () = later => {}
+            () = tokio::time::sleep_until(wake) => {}
             () = mesh.rotate.notified() => {}
             () = site.stop.cancelled() => return,
         }

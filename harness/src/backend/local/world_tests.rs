@@ -17,13 +17,14 @@ use super::api::status::problems;
 use super::config::Config;
 use super::deployment::is_ready;
 use super::kubelet::env::Image;
+use super::own::status::Status;
 use super::proc::Identity;
 use super::site::Settings;
-use super::start;
 use super::store::pack;
 use super::supervisor::Supervisor;
 use super::sweep::Target;
 use super::verbs::Verbs;
+use super::{own, start};
 use crate::parts::{self, Part};
 use crate::wait::{Seen, until};
 use crate::world;
@@ -255,5 +256,66 @@ async fn an_app_that_never_gets_ready_ends_the_wait_with_its_reason() {
     .await;
     let failed = start::ready(&world.verbs, LIMIT, |_| {}).await.expect_err("it cannot be ready").to_string();
     assert!(failed.contains("pod microservice-c-v1-") && failed.contains("no-such-service"), "{failed}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_template_rolls_out_without_a_gap() {
+    let world = up("roll", |_| {}).await;
+    let deployments: Kube<Deployment> = Kube::namespaced(world.verbs.client(), NAMESPACE);
+    let before = world.verbs.status().await.expect("status");
+    let old = |status: &Status| -> Vec<String> {
+        let pods = status.pods.iter().filter(|pod| pod.name.starts_with("microservice-b-v1"));
+        pods.map(|pod| pod.name.clone()).collect()
+    };
+    let gone = old(&before).remove(0);
+    let label = json!({"spec": {"template": {"metadata": {"labels": {"round": "two"}}}}});
+    deployments
+        .patch("microservice-b-v1", &PatchParams::default(), &Patch::Merge(label))
+        .await
+        .expect("patched");
+    until("only the new pod is left", LIMIT, async || {
+        // There is a ready pod at any time, so the callers' retries find it.
+        if let Err(failed) = world.line().await {
+            return Seen::Never(failed);
+        }
+        let status = world.verbs.status().await.expect("status");
+        let done = status.deployments.iter().all(|d| d.complete && d.ready == d.wanted);
+        match old(&status).as_slice() {
+            [one] if *one != gone && done => Seen::Done(()),
+            others => Seen::NotYet(others.join(", ")),
+        }
+    })
+    .await
+    .expect("rolled out");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_client_wrote_down_is_taken_back_when_it_is_gone() {
+    static TAKEN_BACK: std::sync::Mutex<Vec<Value>> = std::sync::Mutex::new(Vec::new());
+    own::take_back_by(|_, undo| {
+        Box::pin(async move {
+            TAKEN_BACK.lock().expect("not poisoned").push(undo);
+            Ok("done".to_owned())
+        })
+    });
+    let world = up("lease", |_| {}).await;
+    let lease = world.verbs.lease().await.expect("a lease");
+    let finished = world.verbs.write_down(json!("finished"), Some(lease.number)).await.expect("written");
+    world.verbs.write_down(json!("first"), Some(lease.number)).await.expect("written");
+    world.verbs.write_down(json!("second"), Some(lease.number)).await.expect("written");
+    world.verbs.write_down(json!("of another client"), None).await.expect("written");
+    world.verbs.cross_off(finished).await.expect("crossed off");
+    let journal = world.supervisor.site.journal.clone();
+    assert_eq!(journal.open_intents().len(), 3);
+    drop(lease);
+    until("taken back", LIMIT, async || match journal.open_intents().len() {
+        1 => Seen::Done(()),
+        open => Seen::NotYet(format!("{open} open")),
+    })
+    .await
+    .expect("taken back");
+    assert_eq!(*TAKEN_BACK.lock().expect("not poisoned"), [json!("second"), json!("first")]);
     world.end().await;
 }
