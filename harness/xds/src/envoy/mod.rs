@@ -24,7 +24,7 @@ mod tls;
 mod translator;
 
 pub use interception::{Interception, Loopback};
-pub use telemetry::KEPT_STATS;
+pub use telemetry::{KEPT_STATS, STAT_TAGS};
 pub use tls::{CERTIFICATE, ROOTS};
 pub use translator::{Translator, translate};
 

@@ -139,11 +139,11 @@ fn forward(route: &Route, targets: &[Target], operations: &Headers) -> pb::Route
             ..WeightedCluster::default()
         }),
     };
-    #[expect(deprecated, reason = "what Istio sets: the newer field treats streams differently")]
+    #[expect(deprecated, reason = "where the newer `max_stream_duration` is given, Envoy forgets `timeout`")]
     pb::RouteAction {
         cluster_specifier: Some(specifier),
         timeout: Some(timeout),
-        max_grpc_timeout: Some(timeout),
+        max_grpc_timeout: route.grpc.then_some(timeout),
         retry_policy: retries(&route.retries),
         request_mirror_policies: mirrors.collect(),
         prefix_rewrite: rewrite.uri.unwrap_or_default(),

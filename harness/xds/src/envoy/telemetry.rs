@@ -9,14 +9,24 @@ use crate::intent::{Inbound, Peer};
 /// costs neither memory nor time when everything is scraped each second.
 pub const KEPT_STATS: &[&str] = &[
     r"^istio\..*",
-    r"^cluster_manager\..*",
-    r"^listener_manager\..*",
+    r"^cluster_manager\.(active_clusters|warming_clusters|cds\.(update_success|update_rejected))$",
+    r"^listener_manager\.(total_listeners_(active|warming|draining)|lds\.(update_success|update_rejected))$",
     r"^server\.(live|state|uptime|memory_allocated|total_connections)$",
     r"^control_plane\.connected_state$",
-    r"^cluster\.(outbound|inbound).*\.(upstream_rq_completed|upstream_rq_retry|upstream_rq_retry_success|upstream_cx_active|upstream_rq_pending_overflow|membership_total|membership_healthy)$",
-    r"^cluster\.outbound.*\.outlier_detection\.(ejections_active|ejections_enforced_total)$",
-    r"^http\..*\.fault\..*",
+    concat!(
+        r"^cluster\.(?:in|out)bound\|\d+\|[^|]*\|(?:[a-z0-9-]+\.[a-z0-9-]+\.svc\.[a-z0-9.-]+?)?\.",
+        r"(upstream_rq_(completed|retry|retry_success|pending_overflow)|upstream_cx_active|",
+        r"membership_(total|healthy)|outlier_detection\.ejections_(active|enforced_total))$",
+    ),
+    r"^http\.(inbound|outbound|gateway)\.fault\.(aborts|delays)_injected$",
 ];
+
+/// Labels that Envoy takes out of the names of its statistics, with the regular expression that finds each: by its own
+/// rules it would cut the name of a cluster at the first dot. To be used without Envoy's default tags.
+pub const STAT_TAGS: &[(&str, &str)] = &[(
+    "cluster_name",
+    r"^cluster\.(((?:in|out)bound\|\d+\|[^|]*\|(?:[a-z0-9-]+\.[a-z0-9-]+\.svc\.cluster\.local)?)\.)",
+)];
 
 const UNKNOWN: &str = "unknown";
 const CLUSTER: &str = "Kubernetes";

@@ -136,6 +136,8 @@ pub struct Route {
     pub matches: RequestMatch,
     pub action: RouteAction,
     pub timeout: Option<Duration>,
+    /// Some destination speaks gRPC: a caller's own `grpc-timeout` counts.
+    pub grpc: bool,
     pub retries: Retries,
     pub fault: Fault,
     pub mirrors: Vec<(String, f64)>,

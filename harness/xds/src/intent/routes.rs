@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Route, RouteAction, Target, cluster_name};
 use crate::model::{
-    Destination, Fault, Headers, HttpAction, HttpMatch, HttpRoute, Mesh, RequestMatch, Retries, Service,
-    SourceMatch, VirtualService,
+    Destination, Fault, Headers, HttpAction, HttpMatch, HttpRoute, Mesh, Protocol, RequestMatch, Retries,
+    Service, SourceMatch, VirtualService,
 };
 
 /// Who is asking: what the rules of a VirtualService are held against.
@@ -86,6 +86,12 @@ impl Mesh {
             matches: matched.map(|matched| matched.request.clone()).unwrap_or_default(),
             action,
             timeout: rule.timeout,
+            grpc: match &rule.action {
+                HttpAction::Forward(forwards) => {
+                    forwards.iter().any(|forward| self.speaks_grpc(&forward.destination, caller.port))
+                }
+                _ => false,
+            },
             retries: rule.retries.clone(),
             fault: rule.fault.clone(),
             mirrors: rule
@@ -98,14 +104,24 @@ impl Mesh {
         }
     }
 
-    /// The port is the one written, else the only one of the service, else the one that was called.
     pub(super) fn destination_cluster(&self, destination: &Destination, called: u16) -> String {
+        let port = self.destination_port(destination, called);
+        cluster_name(port, destination.subset.as_deref().unwrap_or_default(), &destination.host)
+    }
+
+    /// The port is the one written, else the only one of the service, else the one that was called.
+    fn destination_port(&self, destination: &Destination, called: u16) -> u16 {
         let only = self.service(&destination.host).and_then(|service| match service.ports.as_slice() {
             [only] => Some(only.port),
             _ => None,
         });
-        let port = destination.port.or(only).unwrap_or(called);
-        cluster_name(port, destination.subset.as_deref().unwrap_or_default(), &destination.host)
+        destination.port.or(only).unwrap_or(called)
+    }
+
+    fn speaks_grpc(&self, destination: &Destination, called: u16) -> bool {
+        let port = self.destination_port(destination, called);
+        let port = self.service(&destination.host).and_then(|service| service.port(port));
+        port.is_some_and(|port| port.protocol == Protocol::Grpc)
     }
 
     /// What becomes of a call to a service of which no VirtualService speaks.
@@ -118,6 +134,7 @@ impl Mesh {
             matches: RequestMatch::default(),
             action: RouteAction::Forward(vec![target]),
             timeout: None,
+            grpc: service.port(port).is_some_and(|port| port.protocol == Protocol::Grpc),
             retries: Retries::default(),
             fault: Fault::default(),
             mirrors: Vec::new(),

@@ -6,8 +6,8 @@ use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
 };
 use meshquake_xds::envoy::{CERTIFICATE, ROOTS};
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
 };
 
 pub struct Ca {
@@ -18,6 +18,8 @@ pub struct Ca {
 impl Ca {
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
+        // A leaf with the subject of its issuer would pass for a root.
+        params.distinguished_name.push(DnType::CommonName, "root of a test");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate().expect("a key");

@@ -1,6 +1,12 @@
 //! The cases by topic.
 
 mod chain;
+mod changes;
+mod faults;
+mod hosts;
+mod policies;
+mod rules;
+mod tcp;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -18,4 +24,18 @@ macro_rules! cases {
 
 cases! {
     chain::versions_stay_apart_under_mutual_tls,
+    chain::both_sides_report_with_istios_labels,
+    changes::a_change_of_routes_is_in_force_when_it_is_acknowledged,
+    changes::endpoints_come_and_go_without_a_change_of_clusters,
+    faults::an_abort_befalls_its_share_and_is_flagged,
+    faults::a_delay_is_flagged,
+    hosts::every_name_of_a_service_leads_to_its_rules,
+    policies::plain_text_is_taken_or_refused_by_policy,
+    policies::a_host_that_fails_is_ejected,
+    policies::a_full_pool_overflows,
+    rules::a_request_is_told_by_what_it_carries,
+    rules::requests_are_rewritten_answered_and_sent_on,
+    rules::timeouts_and_retries_are_the_rules_own,
+    rules::a_mirror_sees_copies,
+    tcp::connections_are_carried_under_mutual_tls,
 }

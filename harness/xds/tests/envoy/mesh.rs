@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use meshquake_xds::ads::{Ads, Diff, Serving};
-use meshquake_xds::envoy::{Interception, KEPT_STATS, Loopback, Translator};
+use meshquake_xds::envoy::{Interception, KEPT_STATS, Loopback, STAT_TAGS, Translator};
 use meshquake_xds::intent::{Fleet, ProxyIntent};
 use meshquake_xds::model::{Mesh, Settings};
 use meshquake_xds::object::Object;
@@ -29,6 +29,7 @@ pub struct TestMesh {
     pub fleet: Fleet,
     pub ads: Ads,
     pub apps: BTreeMap<String, Arc<App>>,
+    client: reqwest::Client,
     net: [u8; 2],
     translator: Translator,
     ca: Ca,
@@ -49,6 +50,29 @@ impl Drop for Envoy {
     }
 }
 
+/// What the Envoys had to say goes with the failure.
+impl Drop for TestMesh {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for id in self.proxies() {
+                let log = self.log(&id);
+                if !log.is_empty() {
+                    eprintln!("--- {id}\n{log}");
+                }
+            }
+        }
+    }
+}
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: String,
+    pub took: Duration,
+}
+
 impl TestMesh {
     /// Brings everything up and waits until each Envoy has taken its configuration.
     pub async fn up(envoy: PathBuf, objects: Vec<Object>) -> Self {
@@ -62,6 +86,10 @@ impl TestMesh {
             fleet,
             ads,
             apps: BTreeMap::new(),
+            client: reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .expect("a client"),
             net,
             translator: Translator::default(),
             ca: Ca::new(),
@@ -143,13 +171,18 @@ impl TestMesh {
         u8::try_from(position).expect("few proxies")
     }
 
+    /// The address under which a pod calls a service.
+    pub fn vip(&self, workload: &str, service: &str) -> IpAddr {
+        let (mesh, _) = Mesh::from_objects(&self.objects, Settings::default()).expect("the mesh is good");
+        let pod = self.pod_number(&self.proxy_of(workload));
+        let service = mesh.services.keys().zip(1u8..).find(|(id, _)| id.name == service);
+        let service = service.expect("a known service").1;
+        IpAddr::V4(Ipv4Addr::new(self.net[0], self.net[1], 100 + pod, service))
+    }
+
     /// The URL under which a pod calls a service.
     pub fn url(&self, workload: &str, service: &str) -> String {
-        let (mesh, _) = Mesh::from_objects(&self.objects, Settings::default()).expect("the mesh is good");
-        let id = self.proxy_of(workload);
-        let number = self.pod_number(&id);
-        let service = mesh.services.keys().position(|id| id.name == service).expect("a known service") + 1;
-        format!("http://{}.{}.{}.{service}:{PORT}", self.net[0], self.net[1], 100 + number)
+        format!("http://{}:{PORT}", self.vip(workload, service))
     }
 
     pub fn proxy_of(&self, workload: &str) -> String {
@@ -163,6 +196,28 @@ impl TestMesh {
 
     pub fn gateway(&self) -> String {
         format!("http://{}.{}.1.250:8000", self.net[0], self.net[1])
+    }
+
+    /// What a pod's app gets from a service; `path` begins with a slash.
+    pub async fn call(&self, workload: &str, service: &str, path: &str) -> Answer {
+        self.call_with(workload, service, service, path, |request| request).await
+    }
+
+    /// The same under another host, with more to the request.
+    pub async fn call_with(
+        &self,
+        workload: &str,
+        service: &str,
+        host: &str,
+        path: &str,
+        more: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> Answer {
+        let request = self.client.get(self.url(workload, service) + path).header("host", host);
+        let start = Instant::now();
+        let response = more(request).send().await.expect("an answer, be it an error's");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = response.text().await.expect("a body");
+        Answer { status, headers, body, took: start.elapsed() }
     }
 
     /// The numbers of a proxy, in Prometheus' format, waited for until they say what is asked for.
@@ -228,12 +283,14 @@ impl TestMesh {
         let ads = json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"});
         let kept: Vec<_> =
             KEPT_STATS.iter().map(|pattern| json!({"safe_regex": {"regex": pattern}})).collect();
+        let tags: Vec<_> =
+            STAT_TAGS.iter().map(|(name, regex)| json!({"tag_name": name, "regex": regex})).collect();
         let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
         json!({
             "node": {"id": id, "cluster": "test"},
             "admin": {"address": {"pipe": {"path": self.admin_socket(id), "mode": 0o600}}},
             "stats_flush_interval": "0.1s",
-            "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": kept}}},
+            "stats_config": {"use_all_default_tags": false, "stats_tags": tags, "stats_matcher": {"inclusion_list": {"patterns": kept}}},
             "dynamic_resources": {
                 "ads_config": {
                     "api_type": "DELTA_GRPC",
@@ -257,6 +314,11 @@ impl TestMesh {
                 }}]}]},
             }]},
         })
+    }
+
+    fn log(&self, id: &str) -> String {
+        let log = self.folder.path().join(format!("{}.log", self.pod_number(id)));
+        std::fs::read_to_string(log).unwrap_or_default()
     }
 
     async fn wait_live(&self) {

@@ -3,7 +3,8 @@
 use insta::assert_snapshot;
 use meshquake_xds::model::{Mesh, Settings};
 
-use crate::support::{fleet, pinning};
+use crate::pinning::pinning;
+use crate::support::fleet;
 
 fn explain(proxy: &str) -> String {
     let objects = pinning();

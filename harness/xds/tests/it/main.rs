@@ -3,6 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+/// The world `pinning`.
+mod pinning;
+
 /// What a person wrote, and what is wrong with it.
 mod refusals;
 

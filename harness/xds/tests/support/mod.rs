@@ -87,18 +87,6 @@ impl<'t> Reader<'t> {
     }
 }
 
-/// The base of the world `pinning`, as it lies in the repository.
-pub fn pinning() -> Vec<Object> {
-    let base = concat!(env!("CARGO_MANIFEST_DIR"), "/../../services/deploy/pinning/base");
-    let files =
-        ["microservice-a", "microservice-b", "microservice-c", "mtls", "routing", "gateway"].map(|name| {
-            let file = format!("{name}.yaml");
-            let text = std::fs::read_to_string(format!("{base}/{file}")).expect("the world is there");
-            objects(&file, &text, "pinning")
-        });
-    files.into_iter().flatten().collect()
-}
-
 /// One pod for each Deployment: pods at `NET.1.N`, their apps at `NET.2.N`, the gateway at `NET.1.250`.
 pub fn fleet(objects: &[Object], net: [u8; 2]) -> Fleet {
     let at = |third, fourth| IpAddr::V4(Ipv4Addr::new(net[0], net[1], third, fourth));
