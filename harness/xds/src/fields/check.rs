@@ -205,7 +205,8 @@ impl Checker<'_> {
 
     fn unknown(&mut self, node: &Node<'_>, name: &str, fields: &[Field], path: &Path) {
         let title = format!("unknown field `{name}` in {}", self.subject(path));
-        let problem = Problem::new(node.place(), title).allowed(names(fields.iter().map(|field| field.name)));
+        let allowed = fields.iter().filter(|field| !matches!(field.support, Support::Refused(_)));
+        let problem = Problem::new(node.place(), title).allowed(names(allowed.map(|field| field.name)));
         self.problems.push(match nearest(name, fields.iter().map(|field| field.name)) {
             Some(name) => problem.help(format!("did you mean `{name}`?")),
             None => problem,

@@ -22,7 +22,7 @@ mod virtual_service;
 pub use check::{InertUse, check, nearest};
 pub use duration::parse_duration;
 pub use istio::{ISTIO, REFUSED_KINDS, of_istio};
-pub use markdown::markdown;
+pub use markdown::{Row, markdown, rows};
 pub use metadata::METADATA;
 
 /// What is done with a field.

@@ -40,7 +40,7 @@ const GRPC_STATUS: [&str; 17] = [
 ];
 
 /// Conditions that Envoy knows for `retryOn`, of HTTP and of gRPC.
-const RETRY_ON: [&str; 18] = [
+const RETRY_ON: [&str; 16] = [
     "5xx",
     "cancelled",
     "connect-failure",
@@ -57,8 +57,6 @@ const RETRY_ON: [&str; 18] = [
     "retriable-headers",
     "retriable-status-codes",
     "unavailable",
-    "unknown",
-    "not-found",
 ];
 
 impl Reader<'_> {

@@ -25,7 +25,7 @@ mod traffic_policy;
 mod virtual_service;
 mod workload;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub use destination_rule::{DestinationRule, Subset};
 pub use gateway::{Gateway, Server, ServerHost};
@@ -39,6 +39,8 @@ pub use service::{Protocol, Service, ServicePort, TargetPort, Template};
 pub use traffic_policy::{ClientTls, LoadBalancer, Outlier, Pool, TlsMode, TrafficPolicy};
 pub use virtual_service::{MESH, TcpForward, TcpMatch, TcpRoute, VirtualService};
 pub use workload::{ContainerPort, GatewayProxy, State, Workload};
+
+use links::Links;
 
 use crate::fields::{self, InertUse, REFUSED_KINDS};
 use crate::object::Object;
@@ -106,13 +108,15 @@ impl Mesh {
         };
         let mut objects: Vec<&Object> = objects.iter().collect();
         objects.sort_by_key(|object| age(object));
+        let mut unread = BTreeSet::new();
         for object in objects {
+            let before = problems.0.len();
             mesh.add(object, &mut findings, &mut problems);
+            if problems.0.len() > before {
+                unread.insert(object.kind().to_owned());
+            }
         }
-        // Links between objects that are themselves wrong would only repeat what was already said.
-        if problems.is_empty() {
-            mesh.check_links(&mut findings, &mut problems);
-        }
+        Links { mesh: &mesh, unread: &unread, findings: &mut findings, problems: &mut problems }.check();
         findings.warnings.sort();
         findings.inert.sort();
         problems.into_result((mesh, findings))

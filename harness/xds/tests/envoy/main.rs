@@ -3,6 +3,8 @@
 //! Each case brings up a mesh of its own on loopback: an ADS server, a CA, an Envoy for each pod, small apps. Without
 //! an Envoy all cases are skipped and say why.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "times measured, and logs with a failure")]
+
 mod app;
 mod ca;
 mod cases;

@@ -1,1 +1,211 @@
-//! Nothing yet.
+//! What a person wrote wrong, and what is said about it: all of it at once.
+
+use insta::assert_snapshot;
+use meshquake_xds::model::{Mesh, Settings};
+use meshquake_xds::source::Problem;
+
+use crate::semantics::SERVICES;
+use crate::support::objects;
+
+/// Every problem of a mesh, one a line.
+fn problems(text: &str) -> String {
+    let mut all = objects("services.yaml", SERVICES, "shop");
+    all.extend(objects("rules.yaml", text, "shop"));
+    match Mesh::from_objects(&all, Settings::default()) {
+        Ok((_, findings)) => {
+            let inert = findings
+                .inert
+                .iter()
+                .map(|used| format!("{}: inert {}: {}", used.place, used.field, used.why));
+            let warnings = findings.warnings.iter().map(|problem| format!("warning {}", show(problem)));
+            inert.chain(warnings).collect::<Vec<_>>().join("\n")
+        }
+        Err(problems) => problems.0.iter().map(show).collect::<Vec<_>>().join("\n"),
+    }
+}
+
+fn show(problem: &Problem) -> String {
+    let mut line = format!("{}: {}", problem.place, problem.title);
+    for (word, text) in [("found", &problem.found), ("allowed", &problem.allowed), ("help", &problem.help)] {
+        if let Some(text) = text {
+            line.push_str(&format!("\n    {word}: {text}"));
+        }
+    }
+    line
+}
+
+#[test]
+fn fields_unknown_refused_and_wrong() {
+    assert_snapshot!(problems(
+        "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: b}
+spec:
+  hosts: [b, not_a_host]
+  gatways: [mesh]
+  http:
+    - mach: []
+      corsPolicy: {allowOrigins: []}
+      timeout: 5 seconds
+      match:
+        - uri: {exact: /a, prefix: /b}
+        - uri: {regex: '('}
+        - headers: gold
+      fault: {abort: {httpStatus: 42, percentage: {value: 101}}}
+      route:
+        - {destination: {subset: v1}, weight: -5}
+        - {destination: {host: b}, weight: '50'}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: b}
+spec:
+  host: b
+  trafficPolicy:
+    loadBalancer: {simple: LEAST_REQUESTS}
+    tls: {mode: SIMPLE}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: far}
+---
+apiVersion: networking.istio.io/v2
+kind: Gateway
+metadata: {name: far}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualSevice
+metadata: {name: far}
+"
+    ));
+}
+
+#[test]
+fn names_that_stand_for_nothing() {
+    assert_snapshot!(problems(
+        "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: b}
+spec:
+  hosts: [bb]
+  gateways: [edge]
+  http:
+    - match: [{gateways: [gateway]}]
+      route:
+        - {destination: {host: b, subset: v3}, weight: 1}
+        - {destination: {host: other.far, port: {number: 80}}, weight: 1}
+        - {destination: {host: b, port: {number: 81}}, weight: 1}
+        - {destination: {host: c}, weight: 1}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: first}
+spec: {hosts: [b], http: [{route: [{destination: {host: b}}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: second}
+spec: {hosts: [b, boo], http: [{route: [{destination: {host: b}}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: b}
+spec: {host: b, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: gateway}
+spec: {servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ['*']}]}
+"
+    ));
+}
+
+/// What is unreadable itself does not make others wrong, and does not hide what else is.
+#[test]
+fn a_broken_rule_does_not_make_its_subsets_unknown() {
+    assert_snapshot!(problems(
+        "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: b}
+spec: {hosts: [b], http: [{route: [{destination: {host: b, subset: v1}}], mirror: {host: x}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: b}
+spec: {host: b, subset: [{name: v1, labels: {version: v1}}]}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: a}
+spec: {host: a, subsets: [{name: v1, labels: {version: v1}}, {name: v1, labels: {version: v2}}]}
+"
+    ));
+}
+
+#[test]
+fn what_excludes_what() {
+    assert_snapshot!(problems(
+        "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: b}
+spec:
+  hosts: [b]
+  http:
+    - {route: [{destination: {host: b}}], redirect: {uri: /}}
+    - {}
+    - route: [{destination: {host: b}}, {destination: {host: b}, weight: 0}]
+    - {redirect: {redirectCode: 304, port: 1, derivePort: FROM_REQUEST_PORT}, rewrite: {uri: /}}
+    - fault: {abort: {httpStatus: 500, grpcStatus: OK}, delay: {fixedDelay: 1s}}
+      retries: {attempts: 1, retryOn: '5xx,resett,503'}
+      rewrite: {uri: /, uriRegexRewrite: {match: a, rewrite: b}}
+      route: [{destination: {host: b}}]
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: ports}
+spec: {portLevelMtls: {'8080': {mode: DISABLE}, http: {mode: STRICT}}}
+"
+    ));
+}
+
+#[test]
+fn what_is_doubtful_or_without_effect() {
+    assert_snapshot!(problems(
+        "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: b}
+spec:
+  hosts: [b]
+  http:
+    - match: [{sourceLabels: {version: v9}, statPrefix: x}, {sourceNamespace: far}]
+      route: [{destination: {host: b, subset: v1}, weight: 1}, {destination: {host: b}}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: b}
+spec: {host: b, subsets: [{name: v1, labels: {version: v7}}]}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: nobody}
+spec: {selector: {matchLabels: {app: nobody}}, mtls: {mode: STRICT}}
+"
+    ));
+}
+
+#[test]
+fn a_port_must_say_what_it_speaks() {
+    assert_snapshot!(problems(
+        "
+apiVersion: v1
+kind: Service
+metadata: {name: mute}
+spec: {ports: [{port: 80}, {name: dns, port: 53, protocol: UDP}, {name: web, port: 81}]}
+"
+    ));
+}

@@ -123,7 +123,7 @@ pub async fn requests_are_rewritten_answered_and_sent_on(envoy: PathBuf) {
     let answer = mesh.call("a-v1", "b", "/away").await;
     assert_eq!(
         (answer.status, &answer.headers["location"]),
-        (302, &"https://far.example:8443/there".parse().unwrap())
+        (302, &"https://far.example:8443/there".parse().expect("a value"))
     );
 
     let answer = mesh.call("a-v1", "b", "/said").await;
