@@ -33,6 +33,8 @@ cases! {
     policies::plain_text_is_taken_or_refused_by_policy,
     policies::a_host_that_fails_is_ejected,
     policies::a_full_pool_overflows,
+    policies::a_caller_may_be_told_to_use_tls_or_not,
+    policies::envoy_takes_everything_that_is_honoured,
     rules::a_request_is_told_by_what_it_carries,
     rules::requests_are_rewritten_answered_and_sent_on,
     rules::timeouts_and_retries_are_the_rules_own,

@@ -26,6 +26,9 @@ pub async fn versions_stay_apart_under_mutual_tls(envoy: PathBuf) {
     assert_eq!(lines.keys().collect::<Vec<_>>(), ["a v1 -> b v1", "a v2 -> b v2"], "{lines:?}");
     assert!(lines.values().all(|count| (60..=140).contains(count)), "about half each: {lines:?}");
 
+    let published = client.get(mesh.gateway().replace("1.250", "1.251")).send().await.expect("an answer");
+    assert_eq!(published.status(), 200, "the gateway listens where it is published, too");
+
     let plain = client.get(format!("http://{}:{PORT}/", mesh.pod_address("b-v1"))).send().await;
     assert!(plain.is_err(), "plain text is cut off: {plain:?}");
 

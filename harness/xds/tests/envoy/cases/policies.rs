@@ -99,6 +99,37 @@ spec:
     assert!(page.contains("response_flags=\"UO\""), "{page}");
 }
 
+pub async fn a_caller_may_be_told_to_use_tls_or_not(envoy: PathBuf) {
+    let mut mesh = TestMesh::up(envoy, shop()).await;
+    let rule = |tls: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\n\
+             kind: DestinationRule\n\
+             metadata: {{name: b}}\n\
+             spec:\n  host: b\n  trafficPolicy: {{tls: {{{tls}}}}}\n  \
+               subsets: [{{name: v1, labels: {{version: v1}}}}, {{name: v2, labels: {{version: v2}}}}]\n"
+        )
+    };
+    mesh.apply(&rule("mode: ISTIO_MUTUAL")).await;
+    assert_eq!(mesh.call("a-v1", "b", "/").await.body, "b v1");
+    mesh.apply(&rule("mode: ISTIO_MUTUAL, subjectAltNames: ['spiffe://cluster.local/ns/shop/sa/other']"))
+        .await;
+    let answer = mesh.call("a-v1", "b", "/").await;
+    assert_eq!(answer.status, 503, "b is not who it should be: {answer:?}");
+    mesh.apply(&rule("mode: DISABLE")).await;
+    let answer = mesh.call("a-v1", "b", "/").await;
+    assert_eq!(answer.status, 503, "b takes no plain text: {answer:?}");
+}
+
+/// Not what each does, but that none is refused: every honoured field of both kinds at once.
+pub async fn envoy_takes_everything_that_is_honoured(envoy: PathBuf) {
+    let mut mesh = TestMesh::up(envoy, shop()).await;
+    mesh.apply(include_str!("../everything.yaml")).await;
+    assert_eq!(mesh.ads.nacks(), []);
+    let answer = mesh.call("a-v1", "b", "/").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "b v1"));
+}
+
 /// All at once; the answers in order.
 async fn join_all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
