@@ -41,7 +41,8 @@ pub fn bars(out: &mut String, story: &Story, frame: &mut Frame) -> Result<Bars, 
 
 fn extent(story: &Story, action: &ActionStory, frame: &Frame) -> Option<(f64, f64)> {
     let from = frame.x(story.seconds_at(action.asked()?));
-    let until = action.closed().map_or(frame.until, |at| story.seconds_at(at));
+    // What could not be taken back goes on.
+    let until = action.undone().map_or(frame.until, |at| story.seconds_at(at));
     Some((from, frame.x(until)))
 }
 

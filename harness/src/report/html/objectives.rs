@@ -17,7 +17,7 @@ pub fn write(out: &mut String, story: &Story) -> std::fmt::Result {
         writeln!(out, "<p>The scenario has none: only its actions could go wrong.</p>")?;
     } else {
         if story.judged.is_empty() {
-            writeln!(out, "<p>None was judged: the run is {}.</p>", story.verdict)?;
+            writeln!(out, "<p>None was judged: the run ended as “{}” before that.</p>", story.verdict)?;
         }
         markup::table(out, "Objectives, measured against their bounds", &COLUMNS)?;
         for judged in &story.judged {

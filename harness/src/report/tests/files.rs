@@ -206,7 +206,7 @@ fn a_page_has_every_section_and_an_empty_one_says_why() {
     for why in [
         "no load was driven",
         "nobody called anybody",
-        "None was judged: the run is error",
+        "None was judged: the run ended as “error”",
         "No load was driven",
     ] {
         assert!(page.contains(why), "{why}");
