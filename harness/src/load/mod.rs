@@ -21,12 +21,14 @@ pub mod protocol;
 pub mod schedule;
 pub mod second;
 pub mod series;
+pub mod summary;
 pub mod worker;
 
-pub use client::{Error, Load, LoadEvent, Program, Running, Stopper, Summary};
+pub use client::{Error, Load, LoadEvent, Program, Running, Stopper};
 pub use health::{GeneratorHealth, Limits};
 pub use histogram::Latencies;
 pub use journey::Journeys;
 pub use plan::{Hinder, LoadPlan, Mode, Pattern, Rate};
 pub use second::{ErrorSample, Row, Second};
 pub use series::Series;
+pub use summary::Summary;
