@@ -4,7 +4,7 @@
 //! starts, then lines are appended, each with its checksum, so that a line torn by a crash is recognised. An
 //! `intent` holds an undo that the journal itself does not understand; `done` says that it was taken back.
 //! Whoever cannot write it must do nothing. The owner holds a lock on the file as long as it lives, and a healer
-//! takes the same lock: many may read, one heals.
+//! takes the same lock: many may read, one heals. Calls block until the disk has it: milliseconds, or more.
 //!
 //! ```ignore
 //! let journal = Journal::create(&dirs.runs()?, header)?;
@@ -35,6 +35,7 @@ mod tests;
 pub use read::{Reading, Unreadable};
 
 const SUFFIX: &str = "journal";
+const UNBORN: &str = "new";
 /// Room that is reserved at once: more than an ordinary run ever writes.
 const ROOM: u64 = 256 * 1024;
 
@@ -141,8 +142,9 @@ impl Journal {
         if path.exists() {
             return Err(Error::Exists { run: header.run, path });
         }
+        remove_unborn(folder);
         // Under another name until it is whole and locked: nobody ever reads half a header or heals a newborn.
-        let unborn = folder.join(format!(".{}.{}.new", header.run, std::process::id()));
+        let unborn = folder.join(format!(".{}.{}.{UNBORN}", header.run, std::process::id()));
         let file = OpenOptions::new()
             .append(true)
             .create_new(true)
@@ -280,6 +282,22 @@ impl State {
             Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+}
+
+/// Removes what a `create` has left that was killed half-way. Who is at it just now holds the lock.
+fn remove_unborn(folder: &Path) {
+    for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let unborn = path.extension().is_some_and(|extension| extension == UNBORN);
+        if unborn
+            && let Ok(file) = File::open(&path)
+            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            // Creating and locking are two steps: an empty one may be about to be locked.
+            && file.metadata().is_ok_and(|found| found.len() > 0)
+        {
+            // It is in nobody's way if it stays.
+            let _removed = fs::remove_file(&path);
+        }
     }
 }
 

@@ -68,7 +68,13 @@ pub fn cut(path: &Path, limit: u64) -> io::Result<()> {
     }
 }
 
-/// Where the log begins, behind what was cut off.
+/// Where the log begins, behind what was cut off: for readers of their own, who would get zeros before that.
+pub fn begin(path: &Path) -> io::Result<u64> {
+    let file = File::open(path)?;
+    let end = file.metadata()?.len();
+    first_data(&file, end)
+}
+
 fn first_data(file: &File, end: u64) -> io::Result<u64> {
     match seek(file, SeekFrom::Data(0)) {
         Ok(begin) => Ok(begin),

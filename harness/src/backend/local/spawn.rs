@@ -141,11 +141,27 @@ pub(super) enum Bond {
     OutlivesUs,
 }
 
-/// A child that runs, as the spawning thread hands it over.
+/// A child that runs, on its way to somebody who will watch it. If it is dropped on that way (a future that was
+/// given up half-way), the child ends: nobody else would ever end it.
 #[derive(Debug)]
 pub(super) struct Started {
-    pub identity: Identity,
-    pub handle: OwnedFd,
+    identity: Identity,
+    handle: Option<OwnedFd>,
+}
+
+impl Started {
+    /// The child, with the duty to watch it.
+    pub(super) fn take(mut self) -> Option<(Identity, OwnedFd)> {
+        self.handle.take().map(|handle| (self.identity, handle))
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if let Some(handle) = self.handle.take() {
+            child::abandon(self.identity, &handle);
+        }
+    }
 }
 
 struct Job {
@@ -200,8 +216,8 @@ impl Spawner {
         if let Some(user) = spec.user {
             command.uid(user.uid).gid(user.gid);
         }
-        let started = self.launch(command, Bond::DiesWithUs).await?;
-        let process = Process::watch(started, spec.mark, part);
+        let (identity, handle) = self.launch(command, Bond::DiesWithUs).await?;
+        let process = Process::watch(identity, handle, spec.mark, part);
         if let Some(journal) = &spec.journal
             && let Err(source) = journal.process(process.identity())
         {
@@ -212,13 +228,14 @@ impl Spawner {
     }
 
     /// Runs a prepared command on the spawning thread, in a session of its own.
-    pub(super) async fn launch(&self, command: Command, bond: Bond) -> Result<Started, Error> {
+    pub(super) async fn launch(&self, command: Command, bond: Bond) -> Result<(Identity, OwnedFd), Error> {
         let program = PathBuf::from(command.get_program());
         let (reply, started) = oneshot::channel();
         let failed = |source| Error::Start { program: program.clone(), source };
         let gone = || io::Error::other("the thread that starts processes has ended");
         self.jobs.send(Job { command, bond, reply }).map_err(|_job| failed(gone()))?;
-        started.await.map_err(|_closed| failed(gone()))?.map_err(failed)
+        let started = started.await.map_err(|_closed| failed(gone()))?.map_err(failed)?;
+        started.take().ok_or_else(|| failed(gone()))
     }
 }
 
@@ -236,10 +253,8 @@ fn work(jobs: mpsc::Receiver<Job>) {
     for Job { command, bond, reply } in jobs {
         let started = catch_unwind(AssertUnwindSafe(|| start(command, bond)));
         let started = started.unwrap_or_else(|_panic| Err(io::Error::other("panicked while starting")));
-        if let Err(Ok(started)) = reply.send(started) {
-            // Nobody waits for it any more (a future was dropped half-way), so nobody would ever end it.
-            child::abandon(started);
-        }
+        // Where nobody waits for it any more it is dropped, and so ended.
+        drop(reply.send(started));
     }
 }
 
@@ -276,7 +291,7 @@ fn start(mut command: Command, bond: Bond) -> io::Result<Started> {
         .ok_or_else(|| io::Error::other(format!("{pid} is no pid")))
         .and_then(|pid| Ok(rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?));
     match (identity, handle) {
-        (Some(identity), Ok(handle)) => Ok(Started { identity, handle }),
+        (Some(identity), Ok(handle)) => Ok(Started { identity, handle: Some(handle) }),
         (identity, handle) => {
             if let Some(pid) = proc::raw(pid) {
                 // It cannot be watched, so it must not run. It is our unreaped child: the pid is right.

@@ -31,7 +31,9 @@ pub enum Error {
     StillRunning { limit: Duration, left: Vec<Found> },
     #[error("not permitted to end {found}; it runs as another user")]
     NotPermitted { found: Found },
-    #[error("cannot end {found}")]
+    #[error("interrupted by the end of the runtime")]
+    Interrupted(#[source] tokio::task::JoinError),
+    #[error("cannot end {found}: {source}")]
     Signal { found: Found, source: io::Error },
 }
 
@@ -45,13 +47,15 @@ pub struct Target {
     run: String,
     pod: Option<String>,
     part: Option<String>,
+    /// Nothing older can belong to it.
+    born_since: u64,
     sessions: Vec<Identity>,
 }
 
 impl Target {
     /// Everything of a run.
     pub fn run(run: impl Into<String>) -> Self {
-        Self { run: run.into(), pod: None, part: None, sessions: Vec::new() }
+        Self { run: run.into(), pod: None, part: None, born_since: 0, sessions: Vec::new() }
     }
 
     /// Only what belongs to this pod.
@@ -59,8 +63,9 @@ impl Target {
         Self { pod: Some(pod.into()), ..self }
     }
 
-    pub(super) fn part(self, part: impl Into<String>) -> Self {
-        Self { part: Some(part.into()), ..self }
+    /// Only what this process has left behind, whose part has a name that nothing before it had.
+    pub(super) fn part(self, part: impl Into<String>, first: Identity) -> Self {
+        Self { part: Some(part.into()), born_since: first.start, ..self }
     }
 
     /// Also whoever lives in a session that one of these processes has opened.
@@ -73,14 +78,13 @@ impl Target {
         let own = std::process::id();
         proc::all()
             .into_iter()
-            .filter(|stat| stat.pid != own && !stat.has_ended())
+            .filter(|stat| stat.pid != own && !stat.has_ended() && stat.start >= self.born_since)
             .filter_map(|stat| self.claim(&stat))
             .collect()
     }
 
     fn claim(&self, stat: &Stat) -> Option<Found> {
         let found = |pod| Found { identity: stat.identity(), pod, command: proc::command_line(stat.pid) };
-        // The environment is read again for each process, as it is the kernel that keeps it.
         let environment = std::fs::read(format!("/proc/{}/environ", stat.pid)).unwrap_or_default();
         let value = |name| proc::variable_in(&environment, name);
         let wanted = |wanted: &Option<String>, name| wanted.is_none() || *wanted == value(name);
@@ -99,7 +103,10 @@ impl Target {
         let deadline = Instant::now() + limit;
         let mut ended = BTreeMap::new();
         loop {
-            let found = self.find();
+            let target = self.clone();
+            // Reading all of /proc takes milliseconds, during which nothing else would go on here.
+            let found =
+                tokio::task::spawn_blocking(move || target.find()).await.map_err(Error::Interrupted)?;
             if found.is_empty() {
                 return Ok(ended.into_values().collect());
             }

@@ -16,7 +16,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -24,8 +24,8 @@ use std::time::Duration;
 use super::journal::Reading;
 use super::net::Slice;
 use super::proc::Identity;
-use super::spawn::{self, Bond, Spawner, Started};
-use super::sweep::{self, Target};
+use super::spawn::{self, Bond, Spawner};
+use super::sweep::{self, Found, Target};
 
 /// How long killed processes may take to go.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -59,6 +59,15 @@ pub struct Task {
 }
 
 impl Task {
+    /// What the journal says of itself.
+    pub fn of(reading: &Reading) -> Self {
+        Self {
+            run: reading.header.run.clone(),
+            journal: reading.path.clone(),
+            runtime_dir: reading.header.runtime_dir.clone(),
+        }
+    }
+
     fn args(&self) -> [OsString; 6] {
         [
             "--run".into(),
@@ -74,19 +83,20 @@ impl Task {
 /// The supervisor's end. Dropping it lets the warden do its work, which after an orderly end finds nothing to do.
 #[derive(Debug)]
 pub struct Warden {
-    started: Started,
+    identity: Identity,
+    handle: OwnedFd,
     _open_while_we_live: io::PipeWriter,
 }
 
 impl Warden {
     pub fn identity(&self) -> Identity {
-        self.started.identity
+        self.identity
     }
 
     /// Until the warden has ended, which while it is held means that somebody has killed it.
     pub async fn wait(&self) -> io::Result<()> {
         // A copy, as one descriptor can be watched only once at a time.
-        let handle = self.started.handle.try_clone()?;
+        let handle = self.handle.try_clone()?;
         sweep::gone(handle.as_fd()).await
     }
 }
@@ -111,16 +121,17 @@ pub async fn start(
         .stdin(reader)
         .stdout(output.map_err(Error::Pipe)?)
         .stderr(Stdio::null());
-    let started = spawner.launch(command, Bond::OutlivesUs).await?;
-    Ok(Warden { started, _open_while_we_live: writer })
+    let (identity, handle) = spawner.launch(command, Bond::OutlivesUs).await?;
+    Ok(Warden { identity, handle, _open_while_we_live: writer })
 }
 
 /// The warden's own life: waits for the end of standard input, then cleans up.
 pub fn main(task: &Task) -> ExitCode {
     // An error on the pipe is as good as its end: in either case the supervisor can no longer be waited for.
     let _read = io::copy(&mut io::stdin().lock(), &mut io::sink());
-    match clean_up(task) {
-        Ok(()) => ExitCode::SUCCESS,
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime);
+    match runtime.and_then(|runtime| runtime.block_on(clean_up(task))) {
+        Ok(_ended) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(run = task.run, %error, "not all was cleaned up");
             ExitCode::FAILURE
@@ -128,15 +139,13 @@ pub fn main(task: &Task) -> ExitCode {
     }
 }
 
-/// Ends every process of the run and removes its runtime folder. `heal` does the same.
-pub fn clean_up(task: &Task) -> Result<(), Error> {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+/// Ends every process of the run and removes its runtime folder; says what was ended. `heal` does the same, also
+/// at the same time.
+pub async fn clean_up(task: &Task) -> Result<Vec<Found>, Error> {
     // Both are tried, whatever becomes of the other.
-    let swept = runtime.block_on(target(task).end_all(LIMIT));
-    let removed = remove(&task.runtime_dir);
-    swept?;
-    removed
+    let swept = target(task).end_all(LIMIT).await;
+    remove(&task.runtime_dir)?;
+    Ok(swept?)
 }
 
 /// Everything of the run, by mark and by the sessions that its journal notes.

@@ -13,6 +13,7 @@ use super::path::Target;
 use super::read::key;
 use super::status::Failure;
 use super::{Api, Query, on};
+use crate::backend::local::logs;
 use crate::backend::local::store::{Error, Store};
 
 /// How often a followed file is looked at: the process writes into it directly, nobody tells us.
@@ -24,6 +25,8 @@ pub async fn log(api: &Api, target: &Target, query: &Query) -> Result<Response, 
         .ok_or_else(|| Failure::from(Error::NotFound(key.clone())))?;
     let unreadable = |e: std::io::Error| Failure::not_found(format!("no log at {}: {e}", path.display()));
     let mut file = tokio::fs::File::open(&path).await.map_err(unreadable)?;
+    let begin = logs::begin(&path).map_err(unreadable)?;
+    file.seek(SeekFrom::Start(begin)).await.map_err(unreadable)?;
     let mut written = Vec::new();
     file.read_to_end(&mut written).await.map_err(unreadable)?;
     let start = query.tail_lines.map_or(0, |count| tail(&written, count));

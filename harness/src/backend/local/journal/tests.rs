@@ -42,6 +42,17 @@ fn what_is_open_is_read_back_last_first() {
 }
 
 #[test]
+fn what_a_killed_creator_left_is_removed_by_the_next() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let (dead, alive) = (folder.path().join(".a.1.new"), folder.path().join(".b.2.new"));
+    fs::write(&dead, "0000 {}").and_then(|()| fs::write(&alive, "0000 {}")).expect("written");
+    let lock = File::open(&alive).expect("open");
+    flock(&lock, FlockOperation::NonBlockingLockExclusive).expect("locked");
+    create(folder.path(), "k3x9");
+    assert!(!dead.exists() && alive.exists(), "who is at it just now is left alone");
+}
+
+#[test]
 fn a_run_has_one_journal() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let journal = create(folder.path(), "k3x9");

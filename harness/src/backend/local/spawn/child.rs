@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use tokio::sync::watch;
 
-use super::{Mark, Started, orphans};
+use super::{Mark, orphans};
 use crate::backend::local::proc::Identity;
 use crate::backend::local::sweep::{self, Target};
 
@@ -86,11 +86,11 @@ pub struct Process {
 }
 
 impl Process {
-    pub(super) fn watch(started: Started, mark: Mark, part: String) -> Self {
-        let Started { identity, handle } = started;
+    pub(super) fn watch(identity: Identity, handle: OwnedFd, mark: Mark, part: String) -> Self {
         let handle = Arc::new(handle);
         let (publish, exit) = watch::channel(None);
-        let left_behind = Target::run(&mark.run).pod(&mark.pod).part(part).with_sessions([identity]);
+        let left_behind =
+            Target::run(&mark.run).pod(&mark.pod).part(part, identity).with_sessions([identity]);
         let ending = Arc::clone(&handle);
         tokio::spawn(async move {
             let exit = ended(identity, ending).await;
@@ -154,12 +154,15 @@ impl Process {
     }
 }
 
-/// Ends a child that no one waits for; it is reaped as an orphan would be.
-pub(super) fn abandon(started: Started) {
-    if let Err(error) = pidfd_send_signal(&started.handle, Signal::KILL) {
-        tracing::warn!(pid = started.identity.pid, %error, "abandoned and cannot be killed");
+/// Ends and reaps a child that no one watches.
+pub(super) fn abandon(identity: Identity, handle: &OwnedFd) {
+    match pidfd_send_signal(handle, Signal::KILL) {
+        Ok(()) | Err(Errno::SRCH) => {
+            reap(identity, handle, WaitIdOptions::EXITED);
+        }
+        // Waiting for it would be waiting for ever.
+        Err(error) => tracing::warn!(pid = identity.pid, %error, "abandoned and cannot be killed"),
     }
-    reap(started.identity, &started.handle, WaitIdOptions::EXITED);
 }
 
 async fn ended(identity: Identity, handle: Arc<OwnedFd>) -> Exit {

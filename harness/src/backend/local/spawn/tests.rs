@@ -5,6 +5,7 @@ use crate::backend::local::again::{Helper, LIMIT, NOBODY, again, all_gone, is_ro
 use crate::backend::local::net::Slice;
 use crate::backend::local::proc::Stat;
 use crate::backend::local::sweep::Target;
+use crate::wait::{Seen, until};
 
 /// What the acceptance asks for: no child 2 s after a `kill -9`.
 const TWO_SECONDS: Duration = Duration::from_secs(2);
@@ -82,7 +83,7 @@ async fn a_child_has_its_own_session_a_clean_environment_and_no_descriptors_of_o
 #[tokio::test]
 async fn ends_when_asked_and_is_ended_when_it_does_not_listen() {
     let place = Place::new("grace");
-    let polite = place.spawn("trap 'exit 5' TERM; echo ready; while :; do sleep 600 & wait $!; done").await;
+    let polite = place.spawn("trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done").await;
     line_of(&place.path("app.log")).await;
     assert_eq!(polite.terminate(LIMIT).await, Exit::Code(5));
     fs::remove_file(place.path("app.log")).expect("a log");
@@ -129,6 +130,21 @@ fn a_child_survives_the_threads_that_asked_for_it() {
     let ended = runtime.block_on(Target::run(&place.run).end_all(LIMIT)).expect("it can be ended");
     assert_eq!(ended.iter().map(|found| found.identity).collect::<Vec<_>>(), [child.identity()]);
     assert_eq!(runtime.block_on(child.wait()), Exit::Unknown, "who watched it is gone, and that is said");
+}
+
+#[tokio::test]
+async fn a_start_that_nobody_waits_for_any_more_is_taken_back() {
+    let place = Place::new("dropped");
+    let pid_file = place.path("pid");
+    let script = format!("echo $$ > '{}'; exec sleep 600", pid_file.display());
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &script]);
+    let mut start = Box::pin(place.spawner.launch(command, Bond::OutlivesUs));
+    // The first poll sends the job; the answer, which may be there already, is never asked for.
+    drop(futures::poll!(&mut start));
+    let pid: u32 = line_of(&pid_file).await.parse().expect("a pid");
+    drop(start);
+    all_gone(&[pid], LIMIT).await;
 }
 
 #[tokio::test]
@@ -215,6 +231,12 @@ async fn a_sweep_ends_one_pod_or_one_run_and_no_stranger() {
         place.spawner.spawn(shell("exec sleep 600", &place.path("x.log"), mark)).await.expect("it starts")
     };
     let web = start(&place, mark("web")).await;
+    until("the shell has become the program", LIMIT, async || match proc::command_line(web.pid()) {
+        line if line == "sleep 600" => Seen::Done(()),
+        line => Seen::NotYet(line),
+    })
+    .await
+    .expect("it does");
     let cart = start(&place, mark("cart")).await;
     let stranger = start(&other, Mark::new(&other.run, "web", "app")).await;
     let ended = Target::run(&place.run).pod("web").end_all(LIMIT).await.expect("it can be ended");
