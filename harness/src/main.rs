@@ -1,10 +1,7 @@
-//! The `meshquake` binary.
+//! The `meshquake` binary: parse, run, map to an exit code.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        Some("load-worker") => meshquake::load::worker::main(),
-        _ => meshquake::verdict::Exit::USAGE.into(),
-    }
+    meshquake::cli::main().into()
 }

@@ -1,1 +1,197 @@
-//! The story of a run, from file to verdict.
+//! The story of a run, from a checked scenario to its verdict. It reads top to bottom.
+//!
+//! ```text
+//! build ─► up ─► load ─┬─ warm up ─ steady state ─┬─ timeline: ask, prove, undo, verify ─┬─ until recovered
+//!                      └─ scrape, guards ─────────┴──────────────────────────────────────┘
+//!      ─► judge ─► collect what tells why ─► down ─► report
+//! ```
+//! Everything that happens is an [`Event`]; nothing here writes to a console.
+
+mod calls;
+pub mod facts;
+pub mod folder;
+mod shake;
+pub mod stop;
+mod timeline;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::backend::{self, Backend};
+use crate::event::{Event, Phase, Record};
+use crate::report;
+use crate::scenario::{Deviation, Expectation, Scenario};
+use crate::verdict::{Cause, CauseKind, Outcome, Verdict};
+use folder::{Events, Folder};
+use stop::Stop;
+pub use timeline::chain;
+
+/// How to run, as far as the scenario does not say it.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub backend: backend::Choice,
+    /// Where runs are kept.
+    pub reports: PathBuf,
+    /// How many runs are kept there.
+    pub keep_runs: usize,
+    /// The world stays up after the run.
+    pub keep_world: bool,
+    /// Bounds the whole run.
+    pub timeout: Option<Duration>,
+    /// Another seed than the scenario's.
+    pub seed: Option<u64>,
+    /// The world that is up already and shall be used: its run's id.
+    pub world_up: Option<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            backend: backend::Choice::Local,
+            reports: folder::default_root(),
+            keep_runs: 50,
+            keep_world: false,
+            timeout: None,
+            seed: None,
+            world_up: None,
+        }
+    }
+}
+
+/// A run that has ended, with its reports written.
+pub struct Finished {
+    pub folder: PathBuf,
+    pub story: report::Story,
+    pub outcome: Outcome,
+    pub expectation: Expectation,
+}
+
+impl Finished {
+    pub fn verdict(&self) -> Verdict {
+        self.outcome.verdict()
+    }
+
+    /// How the run differs from what the scenario expects; nothing means as expected.
+    pub fn deviations(&self) -> Vec<Deviation> {
+        self.expectation.compare(self.verdict(), &self.story.judged)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Folder(#[from] folder::Error),
+    #[error(transparent)]
+    Report(#[from] report::Error),
+}
+
+/// Runs a scenario to its end. Whatever goes wrong on the way is in the verdict; an error here means that not even
+/// a report could be written.
+pub async fn run(
+    scenario: &Scenario,
+    options: &Options,
+    stop: &Stop,
+    listener: Option<mpsc::UnboundedSender<Record>>,
+) -> Result<Finished, Error> {
+    let folder = Folder::create(&options.reports, &scenario.name)?;
+    let events = Events::create(&folder.path, listener)?;
+    let seed = options.seed.unwrap_or(scenario.seed);
+    events.emit(Event::RunStarted(facts::started(scenario, &folder.id, seed, options)));
+    scenario.warnings.iter().for_each(|warning| events.warn(warning));
+
+    let limit = options.timeout.map(|timeout| limit(timeout, stop.clone()));
+    let causes = story(scenario, seed, options, stop, &folder, &events).await;
+    if let Some(limit) = limit {
+        limit.abort();
+    }
+
+    let mut causes = causes;
+    if let Some(reason) = stop.reason() {
+        causes.push(reason.clone());
+    }
+    if let Some(failure) = events.failure() {
+        causes.push(Cause::new(CauseKind::Internal, failure));
+    }
+    let outcome = Outcome::of(causes);
+    let (verdict, exit) = (outcome.verdict(), outcome.exit().0);
+    events.emit(Event::Ended { outcome: outcome.clone(), verdict, exit });
+    let story = report::write(&folder.path)?;
+    if let Err(error) = folder::prune(&options.reports, options.keep_runs) {
+        tracing::warn!(%error, "old runs could not be removed");
+    }
+    let expectation = scenario.expect.clone().unwrap_or_else(Expectation::held);
+    Ok(Finished { folder: folder.path, story, outcome, expectation })
+}
+
+/// Up, shake, down: every cause that keeps the run from having held.
+async fn story(
+    scenario: &Scenario,
+    seed: u64,
+    options: &Options,
+    stop: &Stop,
+    folder: &Folder,
+    events: &Events,
+) -> Vec<Cause> {
+    let images = match phase(events, Phase::Build, stop.unless(build(scenario, events))).await {
+        None => return vec![],
+        Some(Err(cause)) => return vec![cause],
+        Some(Ok(images)) => images,
+    };
+    let raised = async {
+        if let Some(id) = &options.world_up {
+            let joined = Backend::join(&options.backend, Some(id)).await;
+            return joined.map_err(|why| backend::NotUp { why, collected: vec![] });
+        }
+        let (world, folder) = (&scenario.world, folder.path.as_path());
+        let site = backend::Site { world, images: &images, folder, on_localhost: options.keep_world };
+        Backend::up(&options.backend, site, &|text| events.emit(Event::Progress { phase: Phase::Up, text })).await
+    };
+    let backend = match phase(events, Phase::Up, stop.unless(raised)).await {
+        // Dropping the future gave up the lease: the supervisor takes down what it had begun.
+        None => return vec![],
+        Some(Err(error)) => {
+            events.emit(Event::Collected { files: error.collected.clone() });
+            return vec![Cause::new(CauseKind::WorldNotUp, error.to_string())];
+        }
+        Some(Ok(backend)) => backend,
+    };
+    events.emit(Event::WorldUp(backend.facts()));
+
+    let mut causes = shake::shake(scenario, seed, &backend, stop, folder, events).await;
+
+    if !causes.is_empty() || stop.is_asked() {
+        let files = phase(events, Phase::Collect, backend.collect(&folder.path)).await;
+        events.emit(Event::Collected { files });
+    }
+    let stays = options.keep_world || options.world_up.is_some();
+    let left = if stays { backend.release().await } else { phase(events, Phase::Down, backend.down()).await };
+    if let Err(error) = left {
+        causes.push(Cause::new(CauseKind::Internal, format!("the world could not be left as it should be: {error}")));
+    }
+    causes
+}
+
+async fn build(scenario: &Scenario, events: &Events) -> Result<backend::Images, Cause> {
+    let tell = |text: String| events.emit(Event::Progress { phase: Phase::Build, text });
+    backend::build(&scenario.world, tell).await.map_err(|why| Cause::new(CauseKind::WorldNotUp, why))
+}
+
+/// A part of the run that is timed and told.
+async fn phase<T>(events: &Events, phase: Phase, work: impl Future<Output = T>) -> T {
+    events.emit(Event::PhaseStarted { phase });
+    let began = Instant::now();
+    let value = work.await;
+    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    events.emit(Event::PhaseEnded { phase, took_ms });
+    value
+}
+
+fn limit(timeout: Duration, stop: Stop) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        tokio::time::sleep(timeout).await; // pacing
+        let text = format!("the limit of {:.0} s for the whole run has passed", timeout.as_secs_f64());
+        stop.now(Cause::new(CauseKind::Aborted, text));
+    })
+}

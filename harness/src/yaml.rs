@@ -15,6 +15,7 @@ use meshquake_xds::object::{Object, Places};
 use meshquake_xds::source::{Place, Problem, Problems};
 
 pub use fields::Fields;
+pub use units::parse_duration;
 
 /// A value and where it was written.
 ///

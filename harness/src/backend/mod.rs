@@ -7,3 +7,217 @@
 pub mod chaos;
 pub mod local;
 pub mod objects;
+mod pods;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::action::Undo;
+use crate::event::{Collected, WorldUp};
+use crate::judge::Target;
+use crate::load;
+use crate::run::folder::Events;
+use crate::world::{Image, World};
+use chaos::Switch;
+use objects::{Objects, PodFacts};
+pub use pods::Watching;
+
+/// Which backend is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    Local,
+}
+
+impl Choice {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Choice::Local => "local",
+        }
+    }
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "local" => Ok(Choice::Local),
+            "kind" | "k3d" | "context" => {
+                Err(format!("this meshquake runs worlds on `local` only; `{text}` is a name for later"))
+            }
+            _ => Err("backends are: `local`".into()),
+        }
+    }
+}
+
+/// Images with what runs for them.
+pub type Images = BTreeMap<String, Image>;
+
+/// What a world needs to come up.
+pub struct Site<'s> {
+    pub world: &'s World,
+    /// What was built for its images.
+    pub images: &'s Images,
+    /// Logs of pods go below it.
+    pub folder: &'s Path,
+    /// Listen on 127.0.0.1 as well, if nobody else does.
+    pub on_localhost: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the world did not come up: {why}")]
+pub struct NotUp {
+    pub why: String,
+    /// What was kept for whoever looks for the cause.
+    pub collected: Vec<Collected>,
+}
+
+/// A world that is up.
+pub enum Backend {
+    Local(local::Local),
+}
+
+impl Backend {
+    /// Brings a world up and waits until every pod is ready and every proxy knows all the others.
+    pub async fn up(choice: &Choice, site: Site<'_>, tell: &(dyn Fn(String) + Sync)) -> Result<Self, NotUp> {
+        match choice {
+            Choice::Local => local::Local::up(site, tell).await.map(Backend::Local),
+        }
+    }
+
+    /// The world that is up already.
+    pub async fn join(choice: &Choice, id: Option<&str>) -> Result<Self, String> {
+        match choice {
+            Choice::Local => local::Local::join(id).await.map(Backend::Local),
+        }
+    }
+
+    /// The world's own name, by which `down` and `--run` know it.
+    pub fn id(&self) -> &str {
+        match self {
+            Backend::Local(local) => local.id(),
+        }
+    }
+
+    pub fn objects(&self) -> &Objects {
+        match self {
+            Backend::Local(local) => local.objects(),
+        }
+    }
+
+    /// Where the load goes in.
+    pub fn entry(&self) -> &str {
+        match self {
+            Backend::Local(local) => local.entry(),
+        }
+    }
+
+    pub fn facts(&self) -> WorldUp {
+        match self {
+            Backend::Local(local) => local.facts(),
+        }
+    }
+
+    /// Waits until every proxy that lives has acknowledged the objects as they are now.
+    pub async fn converged(&self, limit: Duration) -> Result<(), String> {
+        match self {
+            Backend::Local(local) => local.converged(limit).await,
+        }
+    }
+
+    /// The way to a pod's own chaos switch.
+    pub async fn chaos(&self, pod: &PodFacts) -> Result<Switch, chaos::Error> {
+        match self {
+            Backend::Local(local) => local.chaos(pod).await,
+        }
+    }
+
+    /// How a pod that should be dead still shows itself.
+    pub async fn answers(&self, pod: &PodFacts) -> Option<String> {
+        match self {
+            Backend::Local(local) => local.answers(pod).await,
+        }
+    }
+
+    /// The addresses that any sidecar lists as an endpoint.
+    pub async fn members(&self) -> Result<BTreeSet<String>, String> {
+        match self {
+            Backend::Local(local) => local.members().await,
+        }
+    }
+
+    /// Writes down, on disk, how to take something back; before it is done.
+    pub async fn write_down(&self, undo: &Undo) -> Result<u64, String> {
+        match self {
+            Backend::Local(local) => local.write_down(undo).await,
+        }
+    }
+
+    /// It has been taken back.
+    pub async fn cross_off(&self, id: u64) -> Result<(), String> {
+        match self {
+            Backend::Local(local) => local.cross_off(id).await,
+        }
+    }
+
+    /// What is scraped, as pods come and go.
+    pub fn targets(&self) -> watch::Receiver<Vec<Target>> {
+        match self {
+            Backend::Local(local) => local.targets(),
+        }
+    }
+
+    /// Tells every change of a pod, until it is dropped.
+    pub fn watch_pods(&self, namespace: &str, events: Events) -> Watching {
+        pods::watch(self.objects().clone(), namespace.to_owned(), events)
+    }
+
+    /// How load workers are started.
+    pub fn worker(&self) -> load::Program {
+        match self {
+            Backend::Local(local) => local.worker(),
+        }
+    }
+
+    /// Keeps what tells why: logs, sidecars' configuration and statistics, what happened to pods.
+    pub async fn collect(&self, folder: &Path) -> Vec<Collected> {
+        match self {
+            Backend::Local(local) => local.collect(folder).await,
+        }
+    }
+
+    /// Ends the world.
+    pub async fn down(&self) -> Result<(), String> {
+        match self {
+            Backend::Local(local) => local.down().await,
+        }
+    }
+
+    /// Lets the world go on without this process.
+    pub async fn release(&self) -> Result<(), String> {
+        match self {
+            Backend::Local(local) => local.release().await,
+        }
+    }
+}
+
+/// Builds what the images of a world name, or finds it; every command then begins with a whole path.
+pub async fn build(world: &World, tell: impl Fn(String)) -> Result<Images, String> {
+    let (told, mut progress) = mpsc::unbounded_channel();
+    let world = world.clone();
+    let building = tokio::task::spawn_blocking(move || {
+        // Nobody listens any more only when the run was given up.
+        crate::world::build::build(&world, &mut |step| drop(told.send(step.to_string())))
+    });
+    while let Some(text) = progress.recv().await {
+        tell(text);
+    }
+    match building.await {
+        Ok(built) => built.map_err(|error| error.to_string()),
+        Err(error) => Err(format!("the build could not be followed: {error}")),
+    }
+}

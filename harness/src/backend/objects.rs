@@ -73,7 +73,7 @@ impl std::fmt::Display for ObjectRef {
 }
 
 /// What a fault needs to know of a pod.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodFacts {
     pub name: String,
     pub namespace: String,

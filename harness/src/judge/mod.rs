@@ -15,6 +15,7 @@ pub mod exposition;
 mod fixture;
 pub mod guard;
 pub mod judging;
+pub mod live;
 pub mod load;
 pub mod objective;
 pub mod recovery;

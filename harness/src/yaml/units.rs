@@ -197,7 +197,7 @@ fn missing_unit(number: &str) -> Option<String> {
 }
 
 /// The error is advice, where there is any.
-fn parse_duration(text: &str) -> Result<Duration, Option<String>> {
+pub fn parse_duration(text: &str) -> Result<Duration, Option<String>> {
     let mut rest = text;
     let mut total = Duration::ZERO;
     // Units must fall, so that `1s1m` is a slip and not 61 seconds.

@@ -5,10 +5,12 @@ mod again;
 pub mod api;
 pub mod ca;
 pub mod client;
+pub mod collect;
 pub mod config;
 pub mod deployment;
 pub mod dirs;
 pub mod envoy;
+pub mod handle;
 pub mod journal;
 pub mod kubelet;
 pub mod logs;
@@ -26,3 +28,6 @@ pub mod verbs;
 pub mod warden;
 #[cfg(test)]
 mod world_tests;
+pub mod worlds;
+
+pub use handle::{Local, take_back};

@@ -49,6 +49,18 @@ pub enum Progress {
     },
 }
 
+impl std::fmt::Display for Progress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Progress::Building { package } => write!(f, "building package `{package}`"),
+            Progress::Waiting => f.write_str("waiting for another build"),
+            Progress::Compiling { what } => write!(f, "compiling {what}"),
+            Progress::Fresh { package } => write!(f, "package `{package}` is built"),
+            Progress::Built { package } => write!(f, "built package `{package}`"),
+        }
+    }
+}
+
 /// Builds what the world names, and hands back its images with the absolute path of each program.
 ///
 /// It blocks until cargo is done; within an async runtime it belongs on a thread of its own.

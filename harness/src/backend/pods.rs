@@ -1,0 +1,89 @@
+//! Follows the pods of a namespace and tells every change once.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::objects::{Objects, PodFacts};
+use crate::event::{Event, Pod};
+use crate::run::folder::Events;
+
+/// Between two looks. A pod that lives shorter than this is seen by the backend's own events.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Follows until it is dropped.
+pub struct Watching(JoinHandle<()>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub fn watch(objects: Objects, namespace: String, events: Events) -> Watching {
+    Watching(tokio::spawn(async move {
+        let mut known = BTreeMap::new();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            look.tick().await;
+            // A look that fails tells nothing; the next one may.
+            if let Ok(pods) = objects.pods(&namespace, &BTreeMap::new()).await {
+                changes(&mut known, &pods).into_iter().for_each(|pod| events.emit(Event::Pod(pod)));
+            }
+        }
+    }))
+}
+
+/// What is new since the last look; `known` is brought up to date.
+fn changes(known: &mut BTreeMap<String, Pod>, pods: &[PodFacts]) -> Vec<Pod> {
+    let now = pods.iter().map(|facts| (facts.name.clone(), told(facts))).collect::<BTreeMap<_, _>>();
+    let gone = known.values().filter(|pod| !now.contains_key(&pod.name));
+    let mut changed = gone.map(|pod| Pod { gone: true, ready: false, ..pod.clone() }).collect::<Vec<_>>();
+    changed.extend(now.values().filter(|pod| known.get(&pod.name) != Some(pod)).cloned());
+    *known = now;
+    changed
+}
+
+fn told(facts: &PodFacts) -> Pod {
+    let app = facts.label("app");
+    let version = facts.label("version");
+    // A pod is named after its Deployment, the template's hash and itself.
+    let workload = facts.name.rsplitn(3, '-').last().unwrap_or(app);
+    Pod {
+        name: facts.name.clone(),
+        namespace: facts.namespace.clone(),
+        workload: workload.to_owned(),
+        version: version.to_owned(),
+        phase: if facts.terminating { "Terminating".into() } else { facts.phase.clone() },
+        ready: facts.ready && !facts.terminating,
+        restarts: facts.restarts,
+        reason: facts.reason.clone(),
+        gone: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(name: &str, ready: bool) -> PodFacts {
+        PodFacts { name: name.into(), ready, phase: "Running".into(), ..PodFacts::default() }
+    }
+
+    #[test]
+    fn every_change_is_told_once() {
+        let mut known = BTreeMap::new();
+        let mut names = |pods: &[PodFacts]| {
+            changes(&mut known, pods).into_iter().map(|pod| (pod.name, pod.ready, pod.gone)).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&[pod("web-a-b", false)]), [("web-a-b".into(), false, false)]);
+        assert_eq!(names(&[pod("web-a-b", true)]), [("web-a-b".into(), true, false)]);
+        assert_eq!(names(&[pod("web-a-b", true)]), []);
+        assert_eq!(
+            names(&[pod("web-a-c", false)]),
+            [("web-a-b".into(), false, true), ("web-a-c".into(), false, false)]
+        );
+    }
+}

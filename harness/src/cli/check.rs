@@ -1,0 +1,30 @@
+//! `meshquake check`: everything that can be known without starting anything.
+
+use clap::Args;
+
+use super::print::{answer, tell};
+use super::run::read;
+use crate::verdict::Exit;
+
+#[derive(Args)]
+pub struct Check {
+    /// Scenario files, or bare names from `scenarios/`
+    #[arg(required = true, value_name = "SCENARIO")]
+    scenarios: Vec<String>,
+}
+
+impl Check {
+    pub fn execute(self) -> Exit {
+        match read(&self.scenarios) {
+            Err(exit) => exit,
+            Ok(scenarios) => {
+                for scenario in &scenarios {
+                    scenario.warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
+                    let (steps, objectives) = (scenario.timeline.len(), scenario.objectives.len());
+                    answer(&format!("{}: ok, {steps} actions, {objectives} objectives", scenario.file));
+                }
+                Exit::HELD
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The command line: one file a command. Standard output is the answer, standard error the progress.
+
+mod check;
+mod doctor;
+mod print;
+mod report;
+mod run;
+mod world;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::backend::local::{self, own, supervisor, warden};
+use crate::verdict::Exit;
+use crate::{backend, load};
+use print::fail;
+
+/// Does my system hold when the mesh shakes?
+#[derive(Parser)]
+#[command(name = "meshquake", version, max_term_width = 110, after_help = exit_codes())]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run scenarios: bring the world up, drive load, shake it, judge, report, take it down
+    #[command(after_help = "Examples:\n  meshquake run scenarios/version-pinning.yaml\n  meshquake run kill-under-load --seed 7 --keep\n  meshquake run unpinned --as-expected")]
+    Run(run::Run),
+    /// Check scenarios without running anything
+    #[command(after_help = "Example:\n  meshquake check scenarios/*.yaml")]
+    Check(check::Check),
+    /// Bring a world up and leave it up
+    #[command(after_help = "Examples:\n  meshquake up pinning\n  meshquake up pinning --overlay unpinned\n  meshquake up ./my/world")]
+    Up(world::Up),
+    /// Apply objects to a world that is up, or delete them, and wait until every proxy has them
+    #[command(after_help = "Examples:\n  meshquake apply -f routes.yaml\n  meshquake apply --delete -f routes.yaml")]
+    Apply(world::Apply),
+    /// List the worlds that are up and their pods
+    Ls(world::Ls),
+    /// Print a pod's log
+    #[command(after_help = "Examples:\n  meshquake logs microservice-b-v1 -f\n  meshquake logs microservice-b-v1-6c9f7d-x2x4x --container istio-proxy --tail 50")]
+    Logs(world::Logs),
+    /// Take a world down
+    Down(world::Down),
+    /// Take back whatever a crashed run left behind
+    Heal(world::Heal),
+    /// Remove old runs, and with --cache the programs taken from their wheels
+    Clean(world::Clean),
+    /// Say what this machine can run, and what is missing
+    Doctor(doctor::Doctor),
+    /// Write the reports of a run again, from its events
+    #[command(after_help = "Example:\n  meshquake report reports/runs/20260101-120000-version-pinning")]
+    Report(report::Report),
+    #[command(hide = true)]
+    Supervise,
+    #[command(hide = true)]
+    Warden(warden::Task),
+    #[command(hide = true)]
+    LoadWorker,
+}
+
+/// Which world that is up is meant.
+#[derive(Args, Clone, Debug)]
+struct Which {
+    /// The id of the world, where several are up
+    #[arg(long, value_name = "ID")]
+    run: Option<String>,
+}
+
+/// Where a world is brought up.
+#[derive(Args, Clone, Debug)]
+struct Where {
+    /// Where the world is brought up
+    #[arg(long, value_name = "BACKEND", default_value = "local")]
+    backend: backend::Choice,
+}
+
+fn exit_codes() -> String {
+    let codes = Exit::TABLE.iter().map(|(exit, meaning)| format!("  {:>3}  {meaning}", exit.0));
+    format!("Exit codes:\n{}", codes.collect::<Vec<_>>().join("\n"))
+}
+
+/// Parses the command line and does what it says.
+pub fn main() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let helped = !error.use_stderr();
+            // Nobody may be listening any more.
+            let _ = error.print();
+            return if helped { Exit::HELD } else { Exit::USAGE };
+        }
+    };
+    match cli.command {
+        // These are processes of their own, with their own idea of a runtime.
+        Command::LoadWorker => {
+            return internal(load::worker::main());
+        }
+        Command::Warden(task) => return internal(warden::main(&task)),
+        _ => {}
+    }
+    print::trace();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(Exit::INTERNAL, &format!("the machine gives no threads: {error}")),
+    };
+    let exit = runtime.block_on(dispatch(cli.command));
+    // A reader of standard input that never comes back must not keep us.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    exit
+}
+
+async fn dispatch(command: Command) -> Exit {
+    match command {
+        Command::Run(run) => run.execute().await,
+        Command::Check(check) => check.execute(),
+        Command::Up(up) => up.execute().await,
+        Command::Apply(apply) => apply.execute().await,
+        Command::Ls(ls) => ls.execute().await,
+        Command::Logs(logs) => logs.execute().await,
+        Command::Down(down) => down.execute().await,
+        Command::Heal(heal) => heal.execute().await,
+        Command::Clean(clean) => clean.execute(),
+        Command::Doctor(doctor) => doctor.execute(),
+        Command::Report(report) => report.execute(),
+        Command::Supervise => {
+            own::take_back_by(|socket, undo| Box::pin(local::take_back(socket, undo)));
+            internal(supervisor::main().await)
+        }
+        Command::Warden(_) | Command::LoadWorker => Exit::INTERNAL,
+    }
+}
+
+fn internal(code: std::process::ExitCode) -> Exit {
+    if code == std::process::ExitCode::SUCCESS { Exit::HELD } else { Exit::INTERNAL }
+}
+
+/// `10s`, `2m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::yaml::parse_duration(text).map_err(|advice| advice.unwrap_or_else(|| "write `250ms`, `10s` or `1m30s`".into()))
+}
+
+/// A folder as the person wrote it, or the one that runs go to by default.
+fn reports(given: &Option<PathBuf>) -> PathBuf {
+    given.clone().unwrap_or_else(crate::run::folder::default_root)
+}

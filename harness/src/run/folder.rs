@@ -1,0 +1,179 @@
+//! A run's folder: its name, its events as they happen, and how many old ones are kept.
+//!
+//! ```text
+//! reports/runs/<id>/  events.jsonl  samples.om  logs/  report.html  report.md  junit.xml
+//! ```
+//! The folder can be shared: no keys, no sockets, no environment in it.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::event::{Event, Header, Record, SCHEMA};
+use crate::report::EVENTS;
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write the run's folder {path}")]
+pub struct Error {
+    path: PathBuf,
+    #[source]
+    source: std::io::Error,
+}
+
+/// Where runs are kept when nobody says otherwise: beside `scenarios/`, or here.
+pub fn default_root() -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    let home = here.ancestors().find(|folder| folder.join("scenarios").is_dir()).unwrap_or(&here);
+    home.join("reports/runs")
+}
+
+pub struct Folder {
+    pub id: String,
+    pub path: PathBuf,
+}
+
+impl Folder {
+    /// Makes a new one. Its name tells when and what; two at the same moment differ.
+    pub fn create(root: &Path, scenario: &str) -> Result<Self, Error> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| Error { path, source }
+        };
+        fs::create_dir_all(root).map_err(failed(root))?;
+        let time = Timestamp::now().strftime("%Y%m%d-%H%M%S").to_string();
+        let name = scenario.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "-");
+        for attempt in 1.. {
+            let id = if attempt == 1 { format!("{time}-{name}") } else { format!("{time}-{name}-{attempt}") };
+            let path = root.join(&id);
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Self { id, path }),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists && attempt < 10_000 => {}
+                Err(error) => return Err(failed(&path)(error)),
+            }
+        }
+        unreachable!("the loop ends by returning")
+    }
+}
+
+/// Removes the oldest runs beyond `keep`; only folders that hold the events of a run count.
+pub fn prune(root: &Path, keep: usize) -> std::io::Result<Vec<PathBuf>> {
+    let mut runs = match fs::read_dir(root) {
+        Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect::<Vec<_>>(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(error) => return Err(error),
+    };
+    runs.retain(|path| path.join(EVENTS).is_file());
+    // The name begins with the time.
+    runs.sort();
+    let surplus = runs.len().saturating_sub(keep);
+    runs.truncate(surplus);
+    for run in &runs {
+        fs::remove_dir_all(run)?;
+    }
+    Ok(runs)
+}
+
+/// Writes events down as they happen and passes them on to whoever listens.
+#[derive(Clone)]
+pub struct Events {
+    file: Arc<Mutex<Sink>>,
+    listener: Option<mpsc::UnboundedSender<Record>>,
+}
+
+struct Sink {
+    file: File,
+    path: PathBuf,
+    /// The first failure; a full disk must not go unseen.
+    failed: Option<std::io::Error>,
+}
+
+impl Events {
+    pub fn create(folder: &Path, listener: Option<mpsc::UnboundedSender<Record>>) -> Result<Self, Error> {
+        let path = folder.join(EVENTS);
+        let header = Header { schema: SCHEMA, meshquake: env!("CARGO_PKG_VERSION").into() };
+        let written = File::create(&path).and_then(|mut file| {
+            writeln!(file, "{}", serde_json::to_string(&header)?)?;
+            Ok(file)
+        });
+        match written {
+            Ok(file) => Ok(Self { file: Arc::new(Mutex::new(Sink { file, path, failed: None })), listener }),
+            Err(source) => Err(Error { path, source }),
+        }
+    }
+
+    pub fn emit(&self, event: Event) {
+        self.emit_at(now(), event);
+    }
+
+    pub fn emit_at(&self, at: i64, event: Event) {
+        let record = Record { at, event };
+        if let Ok(line) = serde_json::to_string(&record) {
+            let mut sink = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if sink.failed.is_none()
+                && let Err(error) = sink.file.write_all(format!("{line}\n").as_bytes())
+            {
+                sink.failed = Some(error);
+            }
+        }
+        if let Some(listener) = &self.listener {
+            // A listener that has gone does not matter: the file is the truth.
+            let _ = listener.send(record);
+        }
+    }
+
+    pub fn warn(&self, text: impl Into<String>) {
+        self.emit(Event::Warning { text: text.into() });
+    }
+
+    /// Why not every event could be written.
+    pub fn failure(&self) -> Option<String> {
+        let sink = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        sink.failed.as_ref().map(|error| format!("{} could not be written: {error}", sink.path.display()))
+    }
+}
+
+/// Milliseconds since the epoch, the one clock of events and samples.
+pub fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_runs_at_one_moment_have_folders_of_their_own() {
+        let root = tempfile::tempdir().unwrap();
+        let one = Folder::create(root.path(), "a b").unwrap();
+        let two = Folder::create(root.path(), "a b").unwrap();
+        assert_ne!(one.path, two.path);
+        assert!(one.id.contains("a-b"));
+    }
+
+    #[test]
+    fn pruning_keeps_the_newest_and_leaves_strangers_alone() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["1", "2", "3", "stranger"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+            if name != "stranger" {
+                fs::write(root.path().join(name).join(EVENTS), "").unwrap();
+            }
+        }
+        let removed = prune(root.path(), 1).unwrap();
+        assert_eq!(removed.len(), 2);
+        assert!(root.path().join("3").is_dir() && root.path().join("stranger").is_dir());
+        assert_eq!(prune(&root.path().join("none"), 1).unwrap(), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn a_full_disk_is_remembered() {
+        let sink = Sink { file: File::options().write(true).open("/dev/full").unwrap(), path: "x".into(), failed: None };
+        let events = Events { file: Arc::new(Mutex::new(sink)), listener: None };
+        events.warn("something");
+        assert!(events.failure().is_some());
+    }
+}

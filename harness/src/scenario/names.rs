@@ -1,0 +1,132 @@
+//! What a scenario may name: the workloads, services, journeys and calls of its world.
+
+use std::collections::BTreeMap;
+
+use meshquake_xds::source::Problem;
+
+use crate::load::Journeys;
+use crate::load::journey::Journey;
+use crate::problem::nearest;
+use crate::world::{self, World};
+use crate::yaml::Node;
+
+/// What Istio calls the workload of its default gateway.
+const GATEWAY: &str = "istio-ingressgateway";
+
+/// The names of one world, and what hangs on them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Names {
+    pub world: String,
+    pub namespace: String,
+    pub deployments: Vec<Workload>,
+    pub services: Vec<String>,
+    /// Journey to the names of its requests.
+    pub journeys: BTreeMap<String, Vec<String>>,
+    /// Which app calls which.
+    pub calls: Vec<(String, String)>,
+    /// The app behind the gateway.
+    pub entry: Option<String>,
+    /// The workload through which the load comes in, as sidecars name it.
+    pub gateway: Option<String>,
+}
+
+/// A Deployment, as far as a scenario is concerned.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Workload {
+    pub name: String,
+    pub labels: BTreeMap<String, String>,
+    pub replicas: u32,
+    /// Its pods have a chaos switch.
+    pub chaos: bool,
+}
+
+impl Workload {
+    pub fn app(&self) -> &str {
+        self.labels.get("app").map_or(&self.name, String::as_str)
+    }
+
+    pub fn version(&self) -> &str {
+        self.labels.get("version").map(String::as_str).unwrap_or_default()
+    }
+}
+
+impl Names {
+    pub fn of(world: &World, journeys: &Journeys) -> Self {
+        let deployments = world.deployments();
+        let workload = |one: world::Deployment| Workload {
+            chaos: one.chaos,
+            name: one.name,
+            labels: one.labels,
+            replicas: one.replicas,
+        };
+        let requests = |journey: &Journey| journey.steps.iter().map(|step| step.name.clone()).collect();
+        Self {
+            world: world.name.clone(),
+            namespace: deployments.first().map(|one| one.namespace.clone()).unwrap_or_default(),
+            deployments: deployments.into_iter().map(workload).collect(),
+            services: world.services().into_iter().map(|service| service.name().to_owned()).collect(),
+            journeys: journeys.0.iter().map(|journey| (journey.name.clone(), requests(journey))).collect(),
+            calls: world.calls.clone(),
+            entry: world.entry.clone(),
+            gateway: (!world.publish.is_empty()).then(|| GATEWAY.to_owned()),
+        }
+    }
+
+    pub fn deployment(&self, name: &str) -> Option<&Workload> {
+        self.deployments.iter().find(|deployment| deployment.name == name)
+    }
+
+    /// The Deployments whose pods carry all these labels.
+    pub fn selected(&self, labels: &BTreeMap<String, String>) -> Vec<&Workload> {
+        let carries = |workload: &&Workload| {
+            labels.iter().all(|(name, value)| workload.labels.get(name) == Some(value))
+        };
+        self.deployments.iter().filter(carries).collect()
+    }
+
+    pub fn deployment_names(&self) -> Vec<&str> {
+        self.deployments.iter().map(|deployment| deployment.name.as_str()).collect()
+    }
+
+    /// Every pair of workloads along the world's calls, and whether it crosses versions.
+    pub fn edges(&self) -> Vec<(&Workload, &Workload, bool)> {
+        let mut edges = Vec::new();
+        for (caller, callee) in &self.calls {
+            for source in self.deployments.iter().filter(|workload| workload.app() == caller) {
+                for destination in self.deployments.iter().filter(|workload| workload.app() == callee) {
+                    edges.push((source, destination, source.version() != destination.version()));
+                }
+            }
+        }
+        edges
+    }
+}
+
+/// ``no service `chekout` in world `shop` ``, with what there is and the nearest.
+pub fn unknown<'n>(
+    node: &Node,
+    kind: &str,
+    name: &str,
+    place: &str,
+    known: impl IntoIterator<Item = &'n str>,
+) -> Problem {
+    let known = known.into_iter().collect::<Vec<_>>();
+    let problem = Problem::new(&node.place, format!("no {kind} `{name}` in {place}")).allowed(listed(&known));
+    match nearest(name, known.iter().copied()) {
+        Some(near) => problem.help(format!("did you mean `{near}`?")),
+        None => problem,
+    }
+}
+
+/// `a`, `b`, … and 3 more
+pub fn listed(names: &[&str]) -> String {
+    const MOST: usize = 12;
+    if names.is_empty() {
+        return "there is none".into();
+    }
+    let shown = names.iter().take(MOST).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} … and {more} more"),
+    }
+}

@@ -1,0 +1,61 @@
+//! Every file in `scenarios/` is a test of its own: it must go as it says itself in `expect:`.
+//!
+//! A tier that cannot run is reported as ignored, with the reason in its name; `MESHQUAKE_REQUIRE=envoy` makes that a
+//! failure. `MESHQUAKE_REPEAT=20` runs each scenario twenty times.
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // One world under load at a time.
+    arguments.test_threads = Some(1);
+    let missing = if arguments.list { None } else { support::no_envoy() };
+    let mut files = Vec::new();
+    collect(&support::root().join("scenarios"), &mut files);
+    let trials = files.into_iter().map(|file| {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        match &missing {
+            None => Trial::test(format!("local::{name}"), move || repeat(&file)),
+            Some(why) => Trial::test(format!("local::{name} (skipped: {why})"), || Ok(())).with_ignored_flag(true),
+        }
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit();
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    let entries = std::fs::read_dir(folder).expect("the scenarios can be listed");
+    let mut paths = entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            files.push(path);
+        }
+    }
+}
+
+fn repeat(file: &Path) -> Result<(), Failed> {
+    let times = std::env::var("MESHQUAKE_REPEAT").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    (1..=times).try_for_each(|time| as_expected(file).map_err(|why| Failed::from(format!("time {time} of {times}: {why}"))))
+}
+
+fn as_expected(file: &Path) -> Result<(), String> {
+    let _alone = support::under_load();
+    let reports = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let file = file.to_string_lossy();
+    let folder = reports.path().to_string_lossy();
+    let output = support::meshquake(&["run", &file, "--as-expected", "--reports", &folder]).output();
+    let output = output.map_err(|error| error.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    // What tells why goes with the failure: the folder stays.
+    let kept = reports.keep();
+    Err(format!("kept in {}\n{}", kept.display(), support::said(&output)))
+}
