@@ -26,7 +26,10 @@ pub struct Record {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[expect(clippy::large_enum_variant, reason = "the large one comes once a run; a box would burden every reader")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one comes once a run; a box would burden every reader"
+)]
 pub enum Event {
     RunStarted(RunStarted),
     PhaseStarted {

@@ -146,7 +146,8 @@ async fn story(
         }
         let (world, folder) = (&scenario.world, folder.path.as_path());
         let site = backend::Site { world, images: &images, folder, on_localhost: options.keep_world };
-        Backend::up(&options.backend, site, &|text| events.emit(Event::Progress { phase: Phase::Up, text })).await
+        Backend::up(&options.backend, site, &|text| events.emit(Event::Progress { phase: Phase::Up, text }))
+            .await
     };
     let backend = match phase(events, Phase::Up, stop.unless(raised)).await {
         // Dropping the future gave up the lease: the supervisor takes down what it had begun.
@@ -168,7 +169,10 @@ async fn story(
     let stays = options.keep_world || options.world_up.is_some();
     let left = if stays { backend.release().await } else { phase(events, Phase::Down, backend.down()).await };
     if let Err(error) = left {
-        causes.push(Cause::new(CauseKind::Internal, format!("the world could not be left as it should be: {error}")));
+        causes.push(Cause::new(
+            CauseKind::Internal,
+            format!("the world could not be left as it should be: {error}"),
+        ));
     }
     causes
 }

@@ -21,7 +21,9 @@ fn main() {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         match &missing {
             None => Trial::test(format!("local::{name}"), move || repeat(&file)),
-            Some(why) => Trial::test(format!("local::{name} (skipped: {why})"), || Ok(())).with_ignored_flag(true),
+            Some(why) => {
+                Trial::test(format!("local::{name} (skipped: {why})"), || Ok(())).with_ignored_flag(true)
+            }
         }
     });
     libtest_mimic::run(&arguments, trials.collect()).exit();
@@ -42,7 +44,9 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 
 fn repeat(file: &Path) -> Result<(), Failed> {
     let times = std::env::var("MESHQUAKE_REPEAT").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
-    (1..=times).try_for_each(|time| as_expected(file).map_err(|why| Failed::from(format!("time {time} of {times}: {why}"))))
+    (1..=times).try_for_each(|time| {
+        as_expected(file).map_err(|why| Failed::from(format!("time {time} of {times}: {why}")))
+    })
 }
 
 fn as_expected(file: &Path) -> Result<(), String> {

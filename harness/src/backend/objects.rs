@@ -84,7 +84,8 @@ pub struct PodFacts {
     pub terminating: bool,
     pub phase: String,
     pub restarts: u32,
-    pub reason: Option<String>,
+    /// What its container waits for: a crash loop, an image that is not there.
+    pub trouble: Option<String>,
     /// When it was made, then its name: the order in which a seed picks.
     pub order: (String, String),
     /// Ports that its containers serve.
@@ -105,8 +106,6 @@ impl PodFacts {
                 (reason, message) => reason.clone().or_else(|| message.clone()),
             }
         });
-        let not_ready =
-            conditions.iter().find(|condition| condition.type_ == "Ready" && condition.status != "True");
         let name = pod.metadata.name.clone().unwrap_or_default();
         let created =
             pod.metadata.creation_timestamp.as_ref().map(|time| time.0.to_string()).unwrap_or_default();
@@ -122,7 +121,7 @@ impl PodFacts {
             terminating: pod.metadata.deletion_timestamp.is_some(),
             phase: status.phase.unwrap_or_default(),
             restarts: containers.iter().map(|container| container.restart_count.unsigned_abs()).sum(),
-            reason: waiting.or_else(|| not_ready.and_then(|condition| condition.message.clone())),
+            trouble: waiting,
             order: (created, name.clone()),
             ports: pod
                 .spec

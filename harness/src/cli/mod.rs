@@ -28,21 +28,29 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run scenarios: bring the world up, drive load, shake it, judge, report, take it down
-    #[command(after_help = "Examples:\n  meshquake run scenarios/version-pinning.yaml\n  meshquake run kill-under-load --seed 7 --keep\n  meshquake run unpinned --as-expected")]
+    #[command(
+        after_help = "Examples:\n  meshquake run scenarios/version-pinning.yaml\n  meshquake run kill-under-load --seed 7 --keep\n  meshquake run unpinned --as-expected"
+    )]
     Run(run::Run),
     /// Check scenarios without running anything
     #[command(after_help = "Example:\n  meshquake check scenarios/*.yaml")]
     Check(check::Check),
     /// Bring a world up and leave it up
-    #[command(after_help = "Examples:\n  meshquake up pinning\n  meshquake up pinning --overlay unpinned\n  meshquake up ./my/world")]
+    #[command(
+        after_help = "Examples:\n  meshquake up pinning\n  meshquake up pinning --overlay unpinned\n  meshquake up ./my/world"
+    )]
     Up(world::Up),
     /// Apply objects to a world that is up, or delete them, and wait until every proxy has them
-    #[command(after_help = "Examples:\n  meshquake apply -f routes.yaml\n  meshquake apply --delete -f routes.yaml")]
+    #[command(
+        after_help = "Examples:\n  meshquake apply -f routes.yaml\n  meshquake apply --delete -f routes.yaml"
+    )]
     Apply(world::Apply),
     /// List the worlds that are up and their pods
     Ls(world::Ls),
     /// Print a pod's log
-    #[command(after_help = "Examples:\n  meshquake logs microservice-b-v1 -f\n  meshquake logs microservice-b-v1-6c9f7d-x2x4x --container istio-proxy --tail 50")]
+    #[command(
+        after_help = "Examples:\n  meshquake logs microservice-b-v1 -f\n  meshquake logs microservice-b-v1-6c9f7d-x2x4x --container istio-proxy --tail 50"
+    )]
     Logs(world::Logs),
     /// Take a world down
     Down(world::Down),
@@ -141,7 +149,8 @@ fn internal(code: std::process::ExitCode) -> Exit {
 
 /// `10s`, `2m`.
 fn duration(text: &str) -> Result<Duration, String> {
-    crate::yaml::parse_duration(text).map_err(|advice| advice.unwrap_or_else(|| "write `250ms`, `10s` or `1m30s`".into()))
+    crate::yaml::parse_duration(text)
+        .map_err(|advice| advice.unwrap_or_else(|| "write `250ms`, `10s` or `1m30s`".into()))
 }
 
 /// A folder as the person wrote it, or the one that runs go to by default.

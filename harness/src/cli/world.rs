@@ -50,7 +50,9 @@ impl Up {
             Err(problems) => return refused(&problems),
         };
         if let Renderer::Kubectl = world.rendered_by {
-            tell("note: this world uses more of kustomize than meshquake does itself; it was rendered by kubectl");
+            tell(
+                "note: this world uses more of kustomize than meshquake does itself; it was rendered by kubectl",
+            );
         }
         let stop = Stop::default();
         if let Err(error) = stop.on_signals() {
@@ -79,7 +81,10 @@ impl Up {
             answer(&json!({"run": id, "world": world.name, "urls": facts.urls, "pods": facts.pods, "took-ms": facts.took_ms}).to_string());
         } else {
             let took = crate::report::numbers::millis(facts.took_ms as f64);
-            tell(&format!("{} is up as `{id}`: {} pods, {} sidecars, in {took}", world.name, facts.pods, facts.sidecars));
+            tell(&format!(
+                "{} is up as `{id}`: {} pods, {} sidecars, in {took}",
+                world.name, facts.pods, facts.sidecars
+            ));
             facts.urls.iter().for_each(|url| answer(url));
             tell(&format!("take it down with `meshquake down --run {id}`"));
         }
@@ -240,7 +245,10 @@ impl Logs {
             let names = status.pods.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>();
             let near = problem::nearest(&self.pod, names.iter().copied());
             let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            return fail(Exit::USAGE, &format!("no pod `{}`{near}\n  pods are: {}", self.pod, names.join(", ")));
+            return fail(
+                Exit::USAGE,
+                &format!("no pod `{}`{near}\n  pods are: {}", self.pod, names.join(", ")),
+            );
         };
         let pods: Api<Pod> = Api::namespaced(world.verbs.client(), &pod.namespace);
         let params = LogParams {
@@ -278,7 +286,11 @@ pub struct Down {
 
 impl Down {
     pub async fn execute(self) -> Exit {
-        let chosen = if self.all { worlds::up() } else { worlds::choose(self.which.run.as_deref()).await.map(|world| vec![world]) };
+        let chosen = if self.all {
+            worlds::up()
+        } else {
+            worlds::choose(self.which.run.as_deref()).await.map(|world| vec![world])
+        };
         let chosen = match chosen {
             Ok(chosen) => chosen,
             Err(why) => return fail(Exit::USAGE, &why),
@@ -303,11 +315,7 @@ pub struct Heal {}
 
 impl Heal {
     pub async fn execute(self) -> Exit {
-        let healed = match tokio::task::spawn_blocking(worlds::heal).await {
-            Ok(healed) => healed,
-            Err(error) => return fail(Exit::INTERNAL, &error.to_string()),
-        };
-        let (healed, unreadable) = match healed {
+        let (healed, unreadable) = match worlds::heal().await {
             Ok(found) => found,
             Err(why) => return fail(Exit::INTERNAL, &why),
         };

@@ -102,7 +102,7 @@ impl Summary {
                 Mode::Open { rate, .. } => Some(rate.per_second()),
                 Mode::Closed { .. } => None,
             },
-            rate_kept: health::rate_kept(&lag),
+            rate_kept: self.begun() as f64 / self.stopped.unwrap_or(self.plan.length).as_secs_f64().max(1e-3),
             send_lag_p99_ms: lag.quantile(0.99).map_or(0.0, millis),
             worker_cpu: health::mean_cpu(&self.seconds),
             bottleneck: match &health {

@@ -17,13 +17,15 @@ pub fn read(store: &Store, marks: &Marks, names: &Names) -> Vec<Call> {
     let by = "by (source_workload, destination_workload)";
     let range = format!("[{window}ms]");
     let requests = format!("sum {by} (increase(istio_requests_total{{reporter=\"source\"}}{range}))");
-    let errors =
-        format!("sum {by} (increase(istio_requests_total{{reporter=\"source\",response_code!~\"[123]..\"}}{range}))");
+    let errors = format!(
+        "sum {by} (increase(istio_requests_total{{reporter=\"source\",response_code!~\"[123]..\"}}{range}))"
+    );
     let p95 = format!(
         "histogram_quantile(0.95, sum by (source_workload, destination_workload, le) \
          (increase(istio_request_duration_milliseconds_bucket{{reporter=\"source\"}}{range})))"
     );
-    let (requests, errors, p95) = (edges(store, &requests, end), edges(store, &errors, end), edges(store, &p95, end));
+    let (requests, errors, p95) =
+        (edges(store, &requests, end), edges(store, &errors, end), edges(store, &p95, end));
     let version = |workload: &str| {
         names.deployment(workload).map(|workload| workload.version().to_owned()).unwrap_or_default()
     };

@@ -75,7 +75,8 @@ pub fn machine() -> Vec<(String, String)> {
     };
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let processor = first("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown".into());
-    let memory = first("/proc/meminfo", "MemTotal").and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
+    let memory =
+        first("/proc/meminfo", "MemTotal").and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
     let memory = memory.map_or("unknown".into(), |kib| format!("{:.1} GiB", kib / 1024.0 / 1024.0));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     vec![

@@ -171,7 +171,11 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_remembered() {
-        let sink = Sink { file: File::options().write(true).open("/dev/full").unwrap(), path: "x".into(), failed: None };
+        let sink = Sink {
+            file: File::options().write(true).open("/dev/full").unwrap(),
+            path: "x".into(),
+            failed: None,
+        };
         let events = Events { file: Arc::new(Mutex::new(sink)), listener: None };
         events.warn("something");
         assert!(events.failure().is_some());

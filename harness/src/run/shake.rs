@@ -75,7 +75,10 @@ pub async fn shake(
     match live.stop().await {
         Ok((samples, gaps)) => {
             for gap in gaps.iter().filter(|gap| gap.to.is_none()) {
-                events.warn(format!("the metrics of {} could not be read any more: {}", gap.target, gap.reason));
+                events.warn(format!(
+                    "the metrics of {} could not be read any more: {}",
+                    gap.target, gap.reason
+                ));
             }
             causes.extend(judge(scenario, &samples, &marks, &scene, stop, events).await);
         }
@@ -133,12 +136,16 @@ impl Shake<'_> {
                     causes.push(Cause::new(CauseKind::Inconclusive, text));
                 }
                 if let Some(why) = &told.bottleneck {
-                    causes.push(Cause::new(CauseKind::Inconclusive, format!("the load generator was the bottleneck: {why}")));
+                    causes.push(Cause::new(
+                        CauseKind::Inconclusive,
+                        format!("the load generator was the bottleneck: {why}"),
+                    ));
                 }
                 self.events.emit(Event::LoadEnded(told));
             }
             Ok(Err(error)) => causes.push(Cause::new(CauseKind::Internal, chain(&error))),
-            Err(error) => causes.push(Cause::new(CauseKind::Internal, format!("the load could not be followed: {error}"))),
+            Err(error) => causes
+                .push(Cause::new(CauseKind::Internal, format!("the load could not be followed: {error}"))),
         }
         causes
     }
@@ -174,13 +181,19 @@ impl Shake<'_> {
         // The window `before` ends with the first action: judge as if it were asked for now.
         let mut marks = self.marks().clone();
         let asked = Some(now());
-        marks.actions = vec![ActionMarks { name: "the first action".into(), asked, ..ActionMarks::default() }];
+        marks.actions =
+            vec![ActionMarks { name: "the first action".into(), asked, ..ActionMarks::default() }];
         let samples = &self.ground.metrics.samples;
         let mut causes = Vec::new();
         for check in &self.scenario.steady {
-            let judged = samples.read(|store| Judge { store, marks: &marks, scene: &self.scene }.judge(check));
+            let judged =
+                samples.read(|store| Judge { store, marks: &marks, scene: &self.scene }.judge(check));
             if judged.verdict != Verdict::Held {
-                let text = format!("the steady state did not hold before the first action: {} ({})", told(&judged), judged.reason);
+                let text = format!(
+                    "the steady state did not hold before the first action: {} ({})",
+                    told(&judged),
+                    judged.reason
+                );
                 causes.push(Cause::new(CauseKind::NotSteady, text));
             }
             self.events.emit(Event::Steady(judged));
@@ -218,7 +231,9 @@ impl Shake<'_> {
                     Recovery::Undecided => return !self.past(objective),
                     Recovery::Unknown { .. } => return false,
                     Recovery::Recovered { after } => ActionStep::Recovered { after_ms: whole_millis(after) },
-                    Recovery::NotRecovered { within } => ActionStep::NotRecovered { within_ms: whole_millis(within) },
+                    Recovery::NotRecovered { within } => {
+                        ActionStep::NotRecovered { within_ms: whole_millis(within) }
+                    }
                 };
                 let last = || self.scenario.timeline.last().map(|step| step.name.clone());
                 if let Some(name) = action.clone().or_else(last) {
@@ -261,8 +276,15 @@ impl Shake<'_> {
                     let value = sight.value.unwrap_or(f64::NAN);
                     let (sign, bound) = (guard.bound.relation.sign(), guard.bound.value);
                     let text = format!("{value:.3} {sign} {bound} for {:.1} s", guard.lasts.as_secs_f64());
-                    self.events.emit(Event::Guard { name: guard.name.clone(), value: sight.value, text: text.clone() });
-                    self.stop.now(Cause::new(CauseKind::Aborted, format!("guard `{}` tripped: {text}", guard.name)));
+                    self.events.emit(Event::Guard {
+                        name: guard.name.clone(),
+                        value: sight.value,
+                        text: text.clone(),
+                    });
+                    self.stop.now(Cause::new(
+                        CauseKind::Aborted,
+                        format!("guard `{}` tripped: {text}", guard.name),
+                    ));
                     return;
                 }
             }
@@ -319,7 +341,8 @@ async fn judge(
                 _ => Some(CauseKind::Inconclusive),
             };
             if let Some(kind) = kind {
-                let reason = if judged.reason.is_empty() { String::new() } else { format!(": {}", judged.reason) };
+                let reason =
+                    if judged.reason.is_empty() { String::new() } else { format!(": {}", judged.reason) };
                 causes.push(Cause::new(kind, format!("{}{reason}", told(&judged))));
             }
             events.emit(Event::Judged(judged));
@@ -339,7 +362,10 @@ fn plan(scenario: &Scenario, seed: u64, entry: &str) -> Result<LoadPlan, Cause> 
         Arrivals::Users(users) => Mode::Closed { users },
         Arrivals::Rate { per_second, max_in_flight } => {
             let rate = Rate::of_per_second(per_second).ok_or_else(|| {
-                Cause::new(CauseKind::Internal, format!("a load of {per_second} requests each second is not possible"))
+                Cause::new(
+                    CauseKind::Internal,
+                    format!("a load of {per_second} requests each second is not possible"),
+                )
             })?;
             Mode::Open { rate, pattern: Pattern::Even, max_in_flight }
         }
@@ -350,7 +376,11 @@ fn plan(scenario: &Scenario, seed: u64, entry: &str) -> Result<LoadPlan, Cause> 
         _ => Duration::ZERO,
     });
     let reserve = recovery.max().unwrap_or_default();
-    let length = if scenario.timeline.is_empty() { load.lasts } else { load.lasts + reserve + Duration::from_secs(60) };
+    let length = if scenario.timeline.is_empty() {
+        load.lasts
+    } else {
+        load.lasts + reserve + Duration::from_secs(60)
+    };
     let mut plan = LoadPlan::new(entry, scenario.driven(), mode);
     plan.seed = seed;
     plan.length = length;

@@ -59,7 +59,11 @@ pub async fn carry_out(
             Err(reason) => {
                 tell(ActionStep::NotProved { reason: reason.clone() });
                 if !stop.is_asked() {
-                    let text = format!("`{}` ({}) had no effect that could be seen: {reason}", step.name, step.action.what());
+                    let text = format!(
+                        "`{}` ({}) had no effect that could be seen: {reason}",
+                        step.name,
+                        step.action.what()
+                    );
                     causes.push(Cause::new(CauseKind::NotInjected, text));
                 }
             }
@@ -80,7 +84,10 @@ pub async fn carry_out(
         }
         Err(reason) => {
             tell(ActionStep::UndoFailed { reason: reason.clone() });
-            causes.push(Cause::new(CauseKind::UndoFailed, format!("`{}` could not be taken back: {reason}", step.name)));
+            causes.push(Cause::new(
+                CauseKind::UndoFailed,
+                format!("`{}` could not be taken back: {reason}", step.name),
+            ));
         }
     }
     Some(Done { marks, causes })

@@ -20,9 +20,9 @@ use std::time::Duration;
 use meshquake_xds::source::Place;
 
 use crate::action::Step;
+use crate::judge::objective::{Guard, Objective};
 use crate::load::Journeys;
 use crate::load::journey::Journey;
-use crate::judge::objective::{Guard, Objective};
 use crate::world::World;
 pub use expectation::{Deviation, Expectation, Expected};
 pub use names::Names;

@@ -8,7 +8,10 @@ pub const MESHQUAKE: &str = env!("CARGO_BIN_EXE_meshquake");
 
 /// The repository.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the package lies in its repository")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .canonicalize()
+        .expect("the package lies in its repository")
 }
 
 /// Held while a world is under load: two at once would disturb each other's latencies. It ends with its holder.

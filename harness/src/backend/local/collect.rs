@@ -48,7 +48,8 @@ fn logs(kept: &mut Vec<Collected>, folder: &Path, status: &Status) {
         // The tail is for those that are in trouble or gone.
         let well = status.pods.iter().any(|pod| pod.ready && name.contains(&pod.name));
         let lines = String::from_utf8_lossy(&text);
-        let tail = lines.lines().rev().take(if well { 0 } else { TAIL }).map(str::to_owned).collect::<Vec<_>>();
+        let tail =
+            lines.lines().rev().take(if well { 0 } else { TAIL }).map(str::to_owned).collect::<Vec<_>>();
         let tail = tail.into_iter().rev().collect();
         keep(kept, folder, &format!("logs/{name}"), &text, "log", tail);
     }

@@ -101,7 +101,12 @@ impl Local {
         Self::at(world.verbs, None, Some(lease), Duration::ZERO).await
     }
 
-    async fn at(verbs: Verbs, started: Option<Started>, lease: Option<Lease>, took: Duration) -> Result<Self, String> {
+    async fn at(
+        verbs: Verbs,
+        started: Option<Started>,
+        lease: Option<Lease>,
+        took: Duration,
+    ) -> Result<Self, String> {
         let status = verbs.status().await.map_err(|error| chain(&error))?;
         let places = verbs.targets().await.map_err(|error| chain(&error))?;
         let (tell, targets) = watch::channel(scraped(&places));
@@ -153,7 +158,8 @@ impl Local {
     pub async fn chaos(&self, pod: &PodFacts) -> Result<Switch, chaos::Error> {
         let no_switch = || chaos::Error::NoSwitch { pod: pod.name.clone() };
         let places = self.verbs.targets().await.map_err(|_| no_switch())?;
-        let place = places.into_iter().find(|place| place.pod == pod.name && place.namespace == pod.namespace);
+        let place =
+            places.into_iter().find(|place| place.pod == pod.name && place.namespace == pod.namespace);
         let socket = place.and_then(|place| place.chaos).ok_or_else(no_switch)?;
         Switch::at(&pod.name, &chaos::Address::Unix(socket))
     }
@@ -244,7 +250,8 @@ pub async fn take_back(socket: PathBuf, undo: serde_json::Value) -> Result<Strin
 
 /// Images as the supervisor wants them.
 fn images(built: &BTreeMap<String, world::Image>) -> BTreeMap<String, Image> {
-    let image = |image: &world::Image| Image { command: image.command.clone(), env: image.environment.clone() };
+    let image =
+        |image: &world::Image| Image { command: image.command.clone(), env: image.environment.clone() };
     built.iter().map(|(name, built)| (name.clone(), image(built))).collect()
 }
 
@@ -306,7 +313,12 @@ fn scraped(places: &[Place]) -> Vec<Target> {
             });
         }
         if let Some(url) = &place.app {
-            targets.push(Target { name: place.pod.clone(), kind: Kind::App, address: Address::Http(url.clone()), labels });
+            targets.push(Target {
+                name: place.pod.clone(),
+                kind: Kind::App,
+                address: Address::Http(url.clone()),
+                labels,
+            });
         }
     }
     targets
@@ -316,7 +328,9 @@ fn scraped(places: &[Place]) -> Vec<Target> {
 fn hosts(clusters: &serde_json::Value) -> Vec<String> {
     let statuses = clusters["cluster_statuses"].as_array().into_iter().flatten();
     let hosts = statuses.flat_map(|status| status["host_statuses"].as_array().into_iter().flatten());
-    hosts.filter_map(|host| host["address"]["socket_address"]["address"].as_str().map(str::to_owned)).collect()
+    hosts
+        .filter_map(|host| host["address"]["socket_address"]["address"].as_str().map(str::to_owned))
+        .collect()
 }
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {

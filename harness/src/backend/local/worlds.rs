@@ -37,7 +37,10 @@ impl std::fmt::Display for Healed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Healed { run, world, processes, outcome } = self;
         match outcome {
-            Ok(()) => write!(f, "healed {run} ({world}): its supervisor was gone; {processes} processes ended, its folder removed"),
+            Ok(()) => write!(
+                f,
+                "healed {run} ({world}): its supervisor was gone; {processes} processes ended, its folder removed"
+            ),
             Err(why) => write!(f, "could not heal {run} ({world}): {why}"),
         }
     }
@@ -54,7 +57,10 @@ pub fn up() -> Result<Vec<World>, String> {
     let (readings, _) = readings()?;
     let alive = readings.into_iter().filter(Reading::owner_alive);
     Ok(alive
-        .map(|reading| World { verbs: Verbs::new(&socket_of(&reading.header.runtime_dir)), header: reading.header })
+        .map(|reading| World {
+            verbs: Verbs::new(&socket_of(&reading.header.runtime_dir)),
+            header: reading.header,
+        })
         .collect())
 }
 
@@ -71,8 +77,11 @@ pub async fn choose(id: Option<&str>) -> Result<World, String> {
     match id.filter(|id| !id.is_empty()) {
         Some(id) => {
             let found = worlds.iter().position(|world| world.header.run == id);
-            let none = || if known.is_empty() { "none is up".into() } else { format!("those that are up: {known}") };
-            found.map(|index| worlds.swap_remove(index)).ok_or_else(|| format!("no world `{id}` is up; {}", none()))
+            let none =
+                || if known.is_empty() { "none is up".into() } else { format!("those that are up: {known}") };
+            found
+                .map(|index| worlds.swap_remove(index))
+                .ok_or_else(|| format!("no world `{id}` is up; {}", none()))
         }
         None => match worlds.len() {
             1 => Ok(worlds.swap_remove(0)),
@@ -83,16 +92,24 @@ pub async fn choose(id: Option<&str>) -> Result<World, String> {
 }
 
 /// Cleans up after every supervisor that is gone. Those that live are left alone.
-pub fn heal() -> Result<(Vec<Healed>, Vec<String>), String> {
+pub async fn heal() -> Result<(Vec<Healed>, Vec<String>), String> {
     let (readings, unreadable) = readings()?;
-    let dead = readings.into_iter().filter(|reading| !reading.owner_alive());
-    Ok((dead.filter_map(|reading| heal_one(&reading)).collect(), unreadable))
+    let mut healed = Vec::new();
+    for reading in readings.iter().filter(|reading| !reading.owner_alive()) {
+        healed.extend(heal_one(reading).await);
+    }
+    Ok((healed, unreadable))
 }
 
 /// `None` where somebody else is healing it.
-fn heal_one(reading: &Reading) -> Option<Healed> {
+async fn heal_one(reading: &Reading) -> Option<Healed> {
     let header = &reading.header;
-    let healed = |processes, outcome| Healed { run: header.run.clone(), world: header.world.clone(), processes, outcome };
+    let healed = |processes, outcome| Healed {
+        run: header.run.clone(),
+        world: header.world.clone(),
+        processes,
+        outcome,
+    };
     let journal = match reading.heal() {
         Ok(journal) => journal?,
         Err(error) => return Some(healed(0, Err(chain(&error)))),
@@ -102,24 +119,26 @@ fn heal_one(reading: &Reading) -> Option<Healed> {
         journal: reading.path.clone(),
         runtime_dir: header.runtime_dir.clone(),
     };
-    let processes = warden::target(&task).find().len();
-    let outcome = warden::clean_up(&task).map_err(|error| chain(&error)).and_then(|()| {
-        // The objects that the undos speak of were in the supervisor's memory: they are gone with it.
-        for (intent, _) in journal.open_intents() {
-            journal.done(intent).map_err(|error| chain(&error))?;
-        }
-        journal.close().map_err(|error| chain(&error))
-    });
-    Some(healed(processes, outcome))
+    let ended = match warden::clean_up(&task).await {
+        Ok(ended) => ended.len(),
+        Err(error) => return Some(healed(0, Err(chain(&error)))),
+    };
+    Some(healed(ended, close(&journal)))
+}
+
+/// The objects that open undos speak of were in the supervisor's memory: they are gone with it.
+fn close(journal: &Journal) -> Result<(), String> {
+    for (intent, _) in journal.open_intents() {
+        journal.done(intent).map_err(|error| chain(&error))?;
+    }
+    journal.close().map_err(|error| chain(&error))
 }
 
 /// [`heal`] beside whatever else is going on; what it did, in words.
 pub async fn heal_dead() -> Vec<String> {
-    let healing = tokio::task::spawn_blocking(heal).await;
-    match healing {
-        Ok(Ok((healed, unreadable))) => healed.iter().map(ToString::to_string).chain(unreadable).collect(),
-        Ok(Err(why)) => vec![why],
-        Err(error) => vec![error.to_string()],
+    match heal().await {
+        Ok((healed, unreadable)) => healed.iter().map(ToString::to_string).chain(unreadable).collect(),
+        Err(why) => vec![why],
     }
 }
 
