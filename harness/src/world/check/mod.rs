@@ -16,6 +16,10 @@ use super::workload::{Deployment, namespace_of};
 use super::{listed, with_nearest};
 use crate::problem::{Place, Problem, Problems};
 
+/// Namespaces that no file defines: Kubernetes brings the one, the mesh the other, for its gateway and for policies
+/// that hold everywhere.
+const GIVEN_NAMESPACES: [&str; 2] = ["default", "istio-system"];
+
 /// All objects, with what the checks look up in them.
 struct Objects<'o> {
     all: &'o [Object],
@@ -91,7 +95,8 @@ impl<'o> Objects<'o> {
         let namespace = namespace_of(object);
         let known: Vec<&str> =
             self.all.iter().filter(|one| one.kind() == "Namespace").map(Object::name).collect();
-        if object.kind() == "Namespace" || namespace == "default" || known.contains(&namespace) {
+        let given = GIVEN_NAMESPACES.contains(&namespace) || known.contains(&namespace);
+        if object.kind() == "Namespace" || given {
             return;
         }
         let title = format!("there is no Namespace `{namespace}`");

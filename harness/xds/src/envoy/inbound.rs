@@ -84,7 +84,7 @@ fn chains(inbound: &Inbound, intent: &ProxyIntent) -> Vec<FilterChain> {
 
 /// On to the app; `mutual` says whether the caller has shown a certificate.
 fn app(inbound: &Inbound, intent: &ProxyIntent, mutual: bool) -> Filter {
-    let side = Side::Destination(&intent.peer, inbound);
+    let side = Side::Destination(intent, inbound);
     let cluster = inbound_name(inbound.port);
     if !inbound.protocol.is_http() {
         return tcp_filter(&[(cluster, 0)], side);

@@ -40,7 +40,7 @@ pub fn outbound(
     let at = interception
         .service_address(&outbound.service)
         .ok_or_else(|| Error::NoAddress { proxy: intent.id.clone(), service: outbound.service.clone() })?;
-    let side = Side::Source(&intent.peer);
+    let side = Side::Source(intent);
     let filters = match &outbound.kind {
         OutboundKind::Http(table) => {
             let manager = HttpConnectionManager {
@@ -66,7 +66,7 @@ pub fn entry(entry: &Entry, intent: &ProxyIntent) -> Listener {
         use_remote_address: boolean(true),
         // A load generator finds its requests again by the id that it gave them.
         preserve_external_request_id: true,
-        ..by_table("gateway", &entry.table, Side::Source(&intent.peer))
+        ..by_table("gateway", &entry.table, Side::Source(intent))
     };
     let mut listens = entry.listens.iter().map(|at| address(*at));
     Listener {
@@ -100,7 +100,7 @@ fn by_table(stat_prefix: &str, table: &str, side: Side<'_>) -> HttpConnectionMan
 pub fn manager(stat_prefix: &str, side: Side<'_>) -> HttpConnectionManager {
     HttpConnectionManager {
         stat_prefix: stat_prefix.to_owned(),
-        access_log: vec![access_log::http(side)],
+        access_log: access_log::http(side),
         // Istio's: a stream may be idle for as long as it likes.
         stream_idle_timeout: Some(duration(Duration::ZERO)),
         normalize_path: boolean(true),

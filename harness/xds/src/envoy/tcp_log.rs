@@ -7,26 +7,23 @@ use envoy_types::pb::envoy::data::accesslog::v3::AccessLogType;
 
 use super::access_log::{counter, logger};
 use super::telemetry::{Side, tcp_tags};
+use crate::model::Metric;
 
-/// One log at the connection, one at its end.
+/// One log at the connection, one at its end, as far as either has something to write.
 pub fn tcp(side: Side<'_>) -> Vec<AccessLog> {
     let tags = tcp_tags(side);
-    let opened = AccessLog {
-        filter: only(AccessLogType::TcpUpstreamConnected),
-        ..logger(vec![counter("tcp_connections_opened_total", &tags, None)], vec![])
-    };
-    let closed = AccessLog {
-        filter: only(AccessLogType::TcpConnectionEnd),
-        ..logger(
-            vec![
-                counter("tcp_connections_closed_total", &tags, None),
-                counter("tcp_sent_bytes_total", &tags, Some("%BYTES_SENT%")),
-                counter("tcp_received_bytes_total", &tags, Some("%BYTES_RECEIVED%")),
-            ],
-            vec![],
-        )
-    };
-    vec![opened, closed]
+    let counter = |metric, value_format| counter(side, metric, &tags, value_format);
+    let opened = [counter(Metric::TcpOpened, None)];
+    let closed = [
+        counter(Metric::TcpClosed, None),
+        counter(Metric::TcpSent, Some("%BYTES_SENT%")),
+        counter(Metric::TcpReceived, Some("%BYTES_RECEIVED%")),
+    ];
+    let log =
+        |kind, counters: Vec<_>| logger(counters, vec![]).map(|log| AccessLog { filter: only(kind), ..log });
+    let opened = log(AccessLogType::TcpUpstreamConnected, opened.into_iter().flatten().collect());
+    let closed = log(AccessLogType::TcpConnectionEnd, closed.into_iter().flatten().collect());
+    opened.into_iter().chain(closed).collect()
 }
 
 fn only(kind: AccessLogType) -> Option<AccessLogFilter> {

@@ -3,7 +3,8 @@
 use envoy_types::pb::envoy::extensions::access_loggers::stats::v3::config::Tag;
 
 use super::peer_metadata::NAMESPACE;
-use crate::intent::{Inbound, Peer};
+use crate::intent::{Inbound, Peer, ProxyIntent};
+use crate::model::{Metric, Reporter};
 
 /// The statistics of Envoy's own that are worth keeping, as regular expressions over their names: what is left out
 /// costs neither memory nor time when everything is scraped each second.
@@ -40,9 +41,20 @@ const WORDS: [&str; 6] =
 #[derive(Clone, Copy)]
 pub enum Side<'a> {
     /// The caller: the other one is known by the endpoint that was chosen.
-    Source(&'a Peer),
+    Source(&'a ProxyIntent),
     /// The called: the other one is known by its certificate and its header.
-    Destination(&'a Peer, &'a Inbound),
+    Destination(&'a ProxyIntent, &'a Inbound),
+}
+
+impl Side<'_> {
+    /// Whether this side of the proxy writes a metric.
+    pub fn writes(self, metric: Metric) -> bool {
+        let (intent, reporter) = match self {
+            Side::Source(intent) => (intent, Reporter::Source),
+            Side::Destination(intent, _) => (intent, Reporter::Destination),
+        };
+        !intent.disabled_metrics.contains_key(&(reporter, metric))
+    }
 }
 
 /// The labels of HTTP metrics.
@@ -67,9 +79,9 @@ pub fn tcp_tags(side: Side<'_>) -> Vec<Tag> {
 fn peer_tags(side: Side<'_>) -> Vec<Tag> {
     let mut tags = Vec::new();
     match side {
-        Side::Source(peer) => {
+        Side::Source(intent) => {
             tags.push(tag("reporter", "source"));
-            own(&mut tags, "source", peer);
+            own(&mut tags, "source", &intent.peer);
             tags.push(tag("source_principal", "%UPSTREAM_LOCAL_URI_SAN%"));
             other(&mut tags, "destination", |word| format!("%UPSTREAM_METADATA(istio:{word})%"));
             tags.extend([
@@ -81,11 +93,11 @@ fn peer_tags(side: Side<'_>) -> Vec<Tag> {
                 tag("connection_security_policy", UNKNOWN),
             ]);
         }
-        Side::Destination(peer, inbound) => {
+        Side::Destination(intent, inbound) => {
             tags.push(tag("reporter", "destination"));
             other(&mut tags, "source", |word| format!("%DYNAMIC_METADATA({NAMESPACE}:{word})%"));
             tags.push(tag("source_principal", "%DOWNSTREAM_PEER_URI_SAN%"));
-            own(&mut tags, "destination", peer);
+            own(&mut tags, "destination", &intent.peer);
             let service = inbound.service.as_ref();
             let word = |word: Option<&str>| word.unwrap_or(UNKNOWN).to_owned();
             tags.extend([

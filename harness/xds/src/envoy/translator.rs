@@ -35,6 +35,7 @@ impl Translator {
             // What every resource depends on.
             previous.intent.peer == intent.peer
                 && previous.intent.address == intent.address
+                && previous.intent.disabled_metrics.keys().eq(intent.disabled_metrics.keys())
                 && previous.interception == *interception
         });
         if let Some(previous) = previous

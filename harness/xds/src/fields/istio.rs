@@ -3,11 +3,13 @@
 use super::destination_rule::DESTINATION_RULE;
 use super::gateway::GATEWAY;
 use super::peer_authentication::PEER_AUTHENTICATION;
+use super::telemetry::TELEMETRY;
 use super::virtual_service::VIRTUAL_SERVICE;
 use super::{Field, KindTable, METADATA, Shape, honoured, inert};
 
 /// The tables of Istio's kinds.
-pub const ISTIO: &[&KindTable] = &[&DESTINATION_RULE, &GATEWAY, &PEER_AUTHENTICATION, &VIRTUAL_SERVICE];
+pub const ISTIO: &[&KindTable] =
+    &[&DESTINATION_RULE, &GATEWAY, &PEER_AUTHENTICATION, &TELEMETRY, &VIRTUAL_SERVICE];
 
 /// Istio's kinds that no part of meshquake translates yet.
 pub const REFUSED_KINDS: &[&str] = &[
@@ -17,7 +19,6 @@ pub const REFUSED_KINDS: &[&str] = &[
     "RequestAuthentication",
     "ServiceEntry",
     "Sidecar",
-    "Telemetry",
     "TrafficExtension",
     "WasmPlugin",
     "WorkloadEntry",

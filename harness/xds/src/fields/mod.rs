@@ -16,6 +16,7 @@ mod istio;
 mod markdown;
 mod metadata;
 mod peer_authentication;
+mod telemetry;
 mod traffic_policy;
 mod virtual_service;
 

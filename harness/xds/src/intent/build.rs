@@ -22,12 +22,14 @@ impl Mesh {
         for pod in &fleet.pods {
             let peer = peer(self, &pod.workload, &pod.namespace, &pod.service_account, &pod.labels);
             let mut intent = empty(&pod.pod, &pod.namespace, Role::Sidecar, peer, pod.address);
+            intent.disabled_metrics = self.disabled_metrics(&pod.namespace, &pod.labels);
             self.sidecar(pod, &mut book, &mut intent);
             intents.insert(intent.id.clone(), intent);
         }
         for proxy in &fleet.gateways {
             let peer = peer(self, &proxy.workload, &proxy.namespace, &proxy.service_account, &proxy.labels);
             let mut intent = empty(&proxy.pod, &proxy.namespace, Role::Gateway, peer, proxy.address);
+            intent.disabled_metrics = self.disabled_metrics(&proxy.namespace, &proxy.labels);
             self.gateway(proxy, &mut book, &mut intent);
             intents.insert(intent.id.clone(), intent);
         }
@@ -41,6 +43,7 @@ fn empty(pod: &str, namespace: &str, role: Role, peer: Arc<Peer>, address: std::
         role,
         peer,
         address,
+        disabled_metrics: BTreeMap::new(),
         inbound: Vec::new(),
         outbound: Vec::new(),
         entries: Vec::new(),

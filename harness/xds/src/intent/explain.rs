@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{OutboundKind, ProxyIntent, Role, Route, RouteAction};
-use crate::model::{AbortStatus, Headers, Mode, RequestMatch, Retries, StringMatch};
+use crate::model::{AbortStatus, Headers, Mode, Reporter, RequestMatch, Retries, StringMatch};
 use crate::source::Place;
 
 impl fmt::Display for ProxyIntent {
@@ -13,6 +13,13 @@ impl fmt::Display for ProxyIntent {
             Role::Gateway => "gateway",
         };
         writeln!(f, "{role} {} at {} as {}", self.id, self.address, self.peer.principal)?;
+        for ((reporter, metric), place) in &self.disabled_metrics {
+            let reporter = match reporter {
+                Reporter::Source => "source",
+                Reporter::Destination => "destination",
+            };
+            writeln!(f, "  no istio_{} as {reporter} ({place})", metric.name())?;
+        }
         for inbound in &self.inbound {
             let mode = match inbound.mode {
                 Mode::Disable => "plain text",

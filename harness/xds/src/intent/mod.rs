@@ -28,7 +28,8 @@ use std::time::Duration;
 pub use build::Fleet;
 
 use crate::model::{
-    Fault, Headers, Mode, ObjectId, Protocol, Redirect, RequestMatch, Retries, Rewrite, TrafficPolicy,
+    DisabledMetrics, Fault, Headers, Mode, ObjectId, Protocol, Redirect, RequestMatch, Retries, Rewrite,
+    TrafficPolicy,
 };
 use crate::source::Place;
 
@@ -40,6 +41,8 @@ pub struct ProxyIntent {
     pub role: Role,
     pub peer: Arc<Peer>,
     pub address: IpAddr,
+    /// Which of Istio's metrics it does not write.
+    pub disabled_metrics: DisabledMetrics,
     pub inbound: Vec<Inbound>,
     pub outbound: Vec<Outbound>,
     pub entries: Vec<Entry>,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::http::{Destination, HttpAction, SourceMatch};
 use super::service::is_subset;
 use super::virtual_service::{MESH, VirtualService};
-use super::{DestinationRule, Findings, Mesh, ObjectId, Template, host_matches};
+use super::{DestinationRule, Findings, Mesh, ObjectId, Telemetry, Template, host_matches};
 use crate::fields::nearest;
 use crate::source::{Place, Problem, Problems};
 
@@ -31,6 +31,7 @@ impl Links<'_> {
             self.subsets(rule);
         }
         self.selectors();
+        self.telemetries();
     }
 
     fn virtual_service(&mut self, service: &VirtualService) {
@@ -184,6 +185,35 @@ impl Links<'_> {
                 let selector = show(&policy.selector);
                 let title = format!("PeerAuthentication {} selects no workload ({selector})", policy.id);
                 self.findings.warnings.push(Problem::new(&policy.place, title));
+            }
+        }
+    }
+
+    fn telemetries(&mut self) {
+        let root = &self.mesh.settings.root_namespace;
+        let mut wide: BTreeMap<&str, &Telemetry> = BTreeMap::new();
+        for telemetry in &self.mesh.telemetries {
+            let namespace = telemetry.id.namespace.as_str();
+            if telemetry.selector.is_empty() {
+                let known = wide.entry(namespace).or_insert(telemetry);
+                if known.id != telemetry.id {
+                    // Istio would follow the older one and drop the other in silence.
+                    let title = format!(
+                        "namespace `{namespace}` already has Telemetry {} for all workloads ({})",
+                        known.id, known.place
+                    );
+                    let problem = Problem::new(&telemetry.place, title);
+                    self.problems.push(problem.help("write one, or give `spec.selector.matchLabels`"));
+                }
+                continue;
+            }
+            let hit =
+                |pod: &Template| pod.namespace == namespace && is_subset(&telemetry.selector, &pod.labels);
+            // Gateways are there too, and stand in no file.
+            if namespace != root && self.nobody(hit) {
+                let selector = show(&telemetry.selector);
+                let title = format!("Telemetry {} selects no workload ({selector})", telemetry.id);
+                self.findings.warnings.push(Problem::new(&telemetry.place, title));
             }
         }
     }

@@ -6,7 +6,7 @@
 //!               ▼                      ▼                     ▼
 //!            Gateway                Template / Workload ◄────┘
 //!                                      ▲ selector
-//!                                PeerAuthentication
+//!                                PeerAuthentication, Telemetry
 //! ```
 //!
 //! What a person wrote is checked here once, and against everything else in the mesh; behind it there are only
@@ -21,6 +21,7 @@ mod links;
 mod mtls;
 mod policy_read;
 mod service;
+mod telemetry;
 mod traffic_policy;
 mod virtual_service;
 mod workload;
@@ -36,6 +37,7 @@ pub use http::{
 };
 pub use mtls::{Mode, PeerAuthentication};
 pub use service::{Protocol, Service, ServicePort, TargetPort, Template};
+pub use telemetry::{DisabledMetrics, Metric, Reporter, Telemetry};
 pub use traffic_policy::{ClientTls, LoadBalancer, Outlier, Pool, TlsMode, TrafficPolicy};
 pub use virtual_service::{MESH, TcpForward, TcpMatch, TcpRoute, VirtualService};
 pub use workload::{ContainerPort, GatewayProxy, State, Workload};
@@ -82,6 +84,7 @@ pub struct Mesh {
     pub destination_rules: Vec<DestinationRule>,
     pub gateways: BTreeMap<ObjectId, Gateway>,
     pub peer_authentications: Vec<PeerAuthentication>,
+    pub telemetries: Vec<Telemetry>,
 }
 
 /// What is worth saying about a mesh that is not wrong.
@@ -105,6 +108,7 @@ impl Mesh {
             destination_rules: Vec::new(),
             gateways: BTreeMap::new(),
             peer_authentications: Vec::new(),
+            telemetries: Vec::new(),
         };
         let mut objects: Vec<&Object> = objects.iter().collect();
         objects.sort_by_key(|object| age(object));
@@ -151,6 +155,7 @@ impl Mesh {
                         let gateway = Gateway::read(object);
                         self.gateways.insert(gateway.id.clone(), gateway);
                     }
+                    "Telemetry" => self.telemetries.push(Telemetry::read(object)),
                     _ => self.peer_authentications.push(PeerAuthentication::read(object, problems)),
                 }
             }

@@ -4,6 +4,7 @@ mod chain;
 mod changes;
 mod faults;
 mod hosts;
+mod metrics;
 mod policies;
 mod rules;
 mod tcp;
@@ -30,6 +31,7 @@ cases! {
     faults::an_abort_befalls_its_share_and_is_flagged,
     faults::a_delay_is_flagged,
     hosts::every_name_of_a_service_leads_to_its_rules,
+    metrics::what_is_turned_off_vanishes_and_comes_back,
     policies::plain_text_is_taken_or_refused_by_policy,
     policies::a_host_that_fails_is_ejected,
     policies::a_full_pool_overflows,

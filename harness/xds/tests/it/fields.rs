@@ -5,10 +5,11 @@
 
 use meshquake_xds::fields::{ISTIO, REFUSED_KINDS, markdown, rows};
 
-const KNOWN: [(&str, &str); 4] = [
+const KNOWN: [(&str, &str); 5] = [
     ("DestinationRule", include_str!("istio-fields/DestinationRule.txt")),
     ("Gateway", include_str!("istio-fields/Gateway.txt")),
     ("PeerAuthentication", include_str!("istio-fields/PeerAuthentication.txt")),
+    ("Telemetry", include_str!("istio-fields/Telemetry.txt")),
     ("VirtualService", include_str!("istio-fields/VirtualService.txt")),
 ];
 

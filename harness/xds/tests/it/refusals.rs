@@ -209,3 +209,56 @@ spec: {ports: [{port: 80}, {name: dns, port: 53, protocol: UDP}, {name: web, por
 "
     ));
 }
+
+#[test]
+fn telemetry_turns_metrics_off_and_nothing_else() {
+    assert_snapshot!(problems(
+        "
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: much}
+spec:
+  targetRef: {kind: Gateway, name: x}
+  tracing: [{randomSamplingPercentage: 10}]
+  metrics:
+    - providers: [{name: stackdriver}]
+      reportingInterval: 5s
+      overrides:
+        - match: {metric: REQUEST_BYTES, mode: SERVER}
+          disabled: 'yes'
+        - match: {metric: GRPC_REQUEST_MESSAGES}
+          tagOverrides: {response_code: {operation: REMOVE}}
+        - match: {customMetric: mine}
+"
+    ));
+}
+
+#[test]
+fn telemetry_that_is_doubtful_or_of_no_effect() {
+    assert_snapshot!(problems(
+        "
+apiVersion: telemetry.istio.io/v1alpha1
+kind: Telemetry
+metadata: {name: nobody}
+spec: {selector: {matchLabels: {app: nobody}}, accessLogging: [{disabled: true}]}
+---
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: gateway, namespace: istio-system}
+spec: {selector: {matchLabels: {istio: ingressgateway}}}
+"
+    ));
+    assert_snapshot!(problems(
+        "
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: one}
+spec: {}
+---
+apiVersion: telemetry.istio.io/v1
+kind: Telemetry
+metadata: {name: two}
+spec: {}
+"
+    ));
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use meshquake_xds::intent::{OutboundKind, ProxyIntent, Route, RouteAction};
-use meshquake_xds::model::{LoadBalancer, Mesh, Mode, Retries, Settings, State};
+use meshquake_xds::model::{LoadBalancer, Mesh, Metric, Mode, Reporter, Retries, Settings, State};
 
 use crate::support::{fleet, objects};
 
@@ -256,6 +256,44 @@ fn the_narrowest_policy_says_who_may_come_in() {
             "selector: {matchLabels: {app: b}}, mtls: {mode: STRICT}, portLevelMtls: {'9': {mode: DISABLE}}",
         );
     assert_eq!((mode(&ports, 8080), mode(&ports, 9)), (Mode::Strict, Mode::Disable));
+}
+
+#[test]
+fn the_narrowest_override_says_which_metrics_are_written() {
+    let telemetry = |namespace: &str, name: &str, selector: &str, overrides: &str| {
+        format!(
+            "apiVersion: telemetry.istio.io/v1\nkind: Telemetry\n\
+             metadata: {{name: {name}, namespace: {namespace}}}\n\
+             spec: {{{selector}metrics: [{{providers: [{{name: prometheus}}], overrides: [{overrides}]}}]}}\n---\n"
+        )
+    };
+    let off = |text: &str, namespace: &str| {
+        let labels = [("app".to_owned(), "b".to_owned())].into();
+        mesh(text).disabled_metrics(namespace, &labels).into_keys().collect::<Vec<_>>()
+    };
+    assert_eq!(off("", "shop"), []);
+    let root = telemetry("istio-system", "default", "", "{match: {metric: ALL_METRICS}, disabled: true}");
+    assert_eq!(off(&root, "shop").len(), 2 * Metric::ALL.len(), "the whole mesh");
+    let own = root
+        + &telemetry("shop", "default", "", "{disabled: false}, {match: {mode: SERVER}, disabled: true}");
+    assert_eq!(
+        off(&own, "shop"),
+        Metric::ALL.map(|metric| (Reporter::Destination, metric)),
+        "the namespace turns on what the mesh turned off"
+    );
+    assert_eq!(off(&own, "far").len(), 2 * Metric::ALL.len(), "another namespace");
+    let b = "selector: {matchLabels: {app: b}}, ";
+    let overrides = "{disabled: false}, {match: {metric: REQUEST_SIZE, mode: CLIENT}, disabled: true}, \
+                     {match: {metric: TCP_SENT_BYTES, mode: SERVER}, disabled: true}, {match: {metric: REQUEST_COUNT}}";
+    let workload = own + &telemetry("shop", "b", b, overrides);
+    assert_eq!(
+        off(&workload, "shop"),
+        [(Reporter::Source, Metric::RequestBytes), (Reporter::Destination, Metric::TcpSent)],
+        "the workload has the last word"
+    );
+    let gateways = telemetry("istio-system", "b", b, "{disabled: true}");
+    assert_eq!(off(&gateways, "shop"), [], "a selector looks into its own namespace alone");
+    assert_eq!(off(&gateways, "istio-system").len(), 2 * Metric::ALL.len());
 }
 
 #[test]

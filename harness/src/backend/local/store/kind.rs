@@ -48,9 +48,14 @@ pub static PEER_AUTHENTICATION: Kind = Kind {
     versions: &["v1", "v1beta1"],
     ..networking("PeerAuthentication", "peerauthentications")
 };
+pub static TELEMETRY: Kind = Kind {
+    group: "telemetry.istio.io",
+    versions: &["v1", "v1alpha1"],
+    ..networking("Telemetry", "telemetries")
+};
 
 /// All of them, in the order in which a world is applied.
-pub static KINDS: [&Kind; 12] = [
+pub static KINDS: [&Kind; 13] = [
     &NAMESPACE,
     &SERVICE_ACCOUNT,
     &CONFIG_MAP,
@@ -63,6 +68,7 @@ pub static KINDS: [&Kind; 12] = [
     &DESTINATION_RULE,
     &VIRTUAL_SERVICE,
     &PEER_AUTHENTICATION,
+    &TELEMETRY,
 ];
 
 impl Kind {
@@ -114,6 +120,7 @@ mod tests {
             Kind::served("security.istio.io", "v1", "peerauthentications"),
             Some(&PEER_AUTHENTICATION)
         );
+        assert_eq!(Kind::served("telemetry.istio.io", "v1alpha1", "telemetries"), Some(&TELEMETRY));
         assert_eq!(Kind::of("v1", "Deployment"), None, "the group is part of the name");
         assert_eq!(Kind::served("", "v2", "pods"), None);
     }
