@@ -1,6 +1,6 @@
 //! One call of cargo: its environment, its words on the way, the programs it made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -40,12 +40,13 @@ pub(super) fn build(
     builder: &Builder,
     workspace: &Path,
     build: &Build,
+    wanted: &BTreeSet<String>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<BTreeMap<String, PathBuf>, Error> {
     let package = build.package.clone();
     let no_cargo =
         |source| Error::NoCargo { program: builder.cargo.clone(), package: package.clone(), source };
-    let mut child = command(builder, workspace, build).spawn().map_err(no_cargo)?;
+    let mut child = command(builder, workspace, build, wanted).spawn().map_err(no_cargo)?;
     let stdout = child.stdout.take();
     // Both pipes are read at once, or cargo would wait for us while we wait for it.
     let artifacts = std::thread::spawn(move || {
@@ -72,10 +73,16 @@ pub(super) fn build(
     Ok(programs(&String::from_utf8_lossy(&artifacts)))
 }
 
-fn command(builder: &Builder, workspace: &Path, build: &Build) -> Command {
+fn command(builder: &Builder, workspace: &Path, build: &Build, wanted: &BTreeSet<String>) -> Command {
     let mut command = Command::new(&builder.cargo);
-    command.current_dir(workspace).arg("build").args(["-p", &build.package]).arg("--bins");
-    command.args(["--no-default-features", "--features", &build.features.join(",")]);
+    // The programs alone are built, but with the features that the whole workspace gives to what they depend on:
+    // else the same dependencies would be compiled twice, once for the harness and once for the shop.
+    command.current_dir(workspace).args(["build", "--workspace", "--no-default-features"]);
+    let features = build.features.iter().map(|feature| format!("{}/{feature}", build.package));
+    command.args(["--features", &features.collect::<Vec<_>>().join(",")]);
+    for program in wanted {
+        command.args(["--bin", program]);
+    }
     command.args(["--message-format=json-render-diagnostics", "--color=never"]);
     if builder.release {
         command.arg("--release");

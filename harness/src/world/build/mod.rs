@@ -6,7 +6,7 @@
 mod cargo;
 mod record;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{Build, Image, World, shown};
@@ -106,7 +106,9 @@ impl Builder {
                 })?,
                 (Some(build), Some(workspace)) => {
                     if !built.contains_key(build) {
-                        built.insert(build, self.programs(workspace, build, progress)?);
+                        let alike = images.values().filter(|image| image.build.as_ref() == Some(build));
+                        let wanted = alike.filter_map(|image| image.command.first().cloned()).collect();
+                        built.insert(build, self.programs(workspace, build, &wanted, progress)?);
                     }
                     let programs = &built[build];
                     programs.get(&wanted).cloned().ok_or_else(|| Error::NoProgram {
@@ -130,6 +132,7 @@ impl Builder {
         &self,
         workspace: &Path,
         build: &Build,
+        wanted: &BTreeSet<String>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<BTreeMap<String, PathBuf>, Error> {
         let package = build.package.clone();
@@ -140,7 +143,7 @@ impl Builder {
         }
         progress(Progress::Building { package: package.clone() });
         let began = std::time::SystemTime::now();
-        let programs = cargo::build(self, workspace, build, progress)?;
+        let programs = cargo::build(self, workspace, build, wanted, progress)?;
         record.write(&programs, began);
         progress(Progress::Built { package });
         Ok(programs)
