@@ -174,7 +174,7 @@ fn read_expected(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Unit;
+    use crate::event::{Relation, Unit};
 
     fn judged(name: &str, verdict: Verdict, value: f64) -> Judged {
         Judged {
