@@ -160,7 +160,18 @@ async fn story(
     };
     events.emit(Event::WorldUp(backend.facts()));
 
-    let mut causes = shake::shake(scenario, seed, &backend, stop, folder, events).await;
+    let mut causes = {
+        let shaken = shake::shake(scenario, seed, &backend, stop, folder, events);
+        tokio::pin!(shaken);
+        tokio::select! {
+            causes = &mut shaken => causes,
+            // Nothing that is still to come can be seen; what was done is told all the same.
+            why = backend.lost() => {
+                stop.now(Cause::new(CauseKind::Internal, why));
+                shaken.await
+            }
+        }
+    };
 
     if !causes.is_empty() || stop.is_asked() {
         let files = phase(events, Phase::Collect, backend.collect(&folder.path)).await;

@@ -183,6 +183,13 @@ impl Backend {
         }
     }
 
+    /// Until the world is gone though nobody of us has taken it down; says what happened.
+    pub async fn lost(&self) -> String {
+        match self {
+            Backend::Local(local) => local.lost().await,
+        }
+    }
+
     /// Keeps what tells why: logs, sidecars' configuration and statistics, what happened to pods.
     pub async fn collect(&self, folder: &Path) -> Vec<Collected> {
         match self {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,11 @@ use super::journal::Intent;
 use super::kubelet::chain;
 use super::kubelet::env::Image;
 use super::own::status::{Status, Target as Place};
+use super::proc::Identity;
 use super::site::Settings;
 use super::start::{self, Started, Up};
 use super::verbs::{Lease, Verbs};
-use super::{collect, worlds};
+use super::{collect, sweep, worlds};
 use crate::action::Undo;
 use crate::backend::chaos::{self, Switch};
 use crate::backend::objects::{Objects, PodFacts};
@@ -39,6 +41,8 @@ const LOOK: Duration = Duration::from_millis(200);
 
 pub struct Local {
     id: String,
+    /// None when it was gone before it could be looked at.
+    supervisor: Option<Identity>,
     verbs: Verbs,
     objects: Objects,
     entry: String,
@@ -114,6 +118,7 @@ impl Local {
         let (entry, urls) = ways_in(&status)?;
         Ok(Self {
             id: status.run.clone(),
+            supervisor: Identity::of(status.supervisor),
             objects: Objects::new(verbs.client()),
             entry,
             urls,
@@ -207,6 +212,21 @@ impl Local {
 
     pub fn worker(&self) -> load::Program {
         load::Program::new(&self.program)
+    }
+
+    /// Until the supervisor is gone, which while the world is needed means that somebody has ended it.
+    pub async fn lost(&self) -> String {
+        let handle = self.supervisor.map(|supervisor| supervisor.open());
+        let watched = match &handle {
+            Some(Ok(Some(handle))) => sweep::gone(handle.as_fd()).await,
+            Some(Err(_)) => Err(std::io::ErrorKind::Unsupported.into()),
+            Some(Ok(None)) | None => Ok(()),
+        };
+        if watched.is_err() {
+            // Nobody can say; whatever is asked of it next will.
+            std::future::pending::<()>().await;
+        }
+        format!("the world `{}` is gone: its supervisor ended in the middle of the run", self.id)
     }
 
     pub async fn collect(&self, folder: &Path) -> Vec<Collected> {

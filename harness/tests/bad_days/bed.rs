@@ -1,0 +1,384 @@
+//! A test's own place on the machine: folders, the program in them, what it has started, and proof that nothing is left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output};
+use std::time::{Duration, Instant};
+
+use meshquake::backend::local::journal::{Journal, Reading};
+use meshquake::event::{ActionStep, Event, Phase, Record};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support;
+
+/// How often a condition is looked at.
+const BEAT: Duration = Duration::from_millis(10);
+/// How long anything ordinary may take on a busy machine: a world up, a run's next phase.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything of a run may outlive its supervisor or client.
+pub const AFTERLIFE: Duration = Duration::from_secs(2);
+
+/// Looks until there is something; `last` says what was there instead.
+pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let began = Instant::now();
+    loop {
+        match look() {
+            Ok(seen) => return seen,
+            Err(last) if began.elapsed() > limit => panic!("not {what} within {limit:?}: {last}"),
+            Err(_) => std::thread::sleep(BEAT),
+        }
+    }
+}
+
+/// Folders of one test. When it ends, whatever it has left running is killed.
+pub struct Bed {
+    folder: TempDir,
+}
+
+impl Bed {
+    pub fn new() -> Self {
+        // Short: the paths of sockets are limited to 107 bytes.
+        let folder = tempfile::Builder::new().prefix("mq").tempdir().expect("a temporary folder");
+        // A runtime folder must be there and private, or it does not count.
+        fs::DirBuilder::new().mode(0o700).create(folder.path().join("r")).expect("a runtime folder");
+        Self { folder }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.path("s/meshquake")
+    }
+
+    /// `meshquake` at home in these folders.
+    pub fn meshquake(&self, arguments: &[&str]) -> Command {
+        let mut command = support::meshquake(arguments);
+        command.env("XDG_STATE_HOME", self.path("s")).env("XDG_RUNTIME_DIR", self.path("r"));
+        command
+    }
+
+    /// The same to its end, which must be with this exit code.
+    pub fn ends(&self, arguments: &[&str], exit: i32) -> Output {
+        let output = self.meshquake(arguments).output().expect("the program starts");
+        assert_eq!(output.status.code(), Some(exit), "{arguments:?}: {}", support::said(&output));
+        output
+    }
+
+    /// A file of this test.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("the folder is made");
+        fs::write(&path, text).expect("the file is written");
+        path
+    }
+
+    /// A run of a scenario with this text, under way.
+    pub fn run(&self, name: &str, scenario: &str, more: &[&str]) -> Run {
+        self.run_with(name, scenario, more, |_| {})
+    }
+
+    /// The same, started a little differently.
+    pub fn run_with(
+        &self,
+        name: &str,
+        scenario: &str,
+        more: &[&str],
+        change: impl FnOnce(&mut Command),
+    ) -> Run {
+        let world = support::root().join("services/deploy/pinning");
+        let text = scenario.replace("WORLD", &world.display().to_string());
+        let file = self.write(&format!("{name}.yaml"), &text);
+        let reports = self.path(name);
+        let said = fs::File::create(self.path(&format!("{name}.log"))).expect("a file for what it says");
+        let mut command = self.meshquake(&["run"]);
+        command.arg(file).arg("--reports").arg(&reports).args(more);
+        command.stdout(said.try_clone().expect("one more handle")).stderr(said);
+        change(&mut command);
+        Run {
+            child: command.spawn().expect("the program starts"),
+            reports,
+            log: self.path(&format!("{name}.log")),
+        }
+    }
+
+    /// Brings the pinning world up, to stay.
+    pub fn up(&self) -> World {
+        let output = self.ends(&["up", "pinning", "--json"], 0);
+        let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let url = told["urls"].as_array().and_then(|urls| urls.last()?.as_str());
+        World {
+            id: told["run"].as_str().expect("an id").to_owned(),
+            address: url.and_then(|url| url.strip_prefix("http://")).expect("a URL").to_owned(),
+            socket: self.path("r/meshquake").join(told["run"].as_str().expect("an id")).join("api.sock"),
+        }
+    }
+
+    /// The journals that are there, by run.
+    pub fn journals(&self) -> BTreeMap<String, Reading> {
+        let (readings, _) = Journal::open_all(&self.state().join("runs")).expect("the journals can be read");
+        readings.into_iter().map(|reading| (reading.header.run.clone(), reading)).collect()
+    }
+
+    /// The one journal beside those of the worlds that are known.
+    pub fn journal_beside(&self, known: &[&World]) -> Result<Reading, String> {
+        let mut journals = self.journals();
+        journals.retain(|run, _| known.iter().all(|world| world.id != *run));
+        journals.into_values().next().ok_or_else(|| "there is no journal yet".into())
+    }
+
+    /// Every run that was ever begun here: its logs stay.
+    fn runs(&self) -> BTreeSet<String> {
+        names(&self.state().join("logs"))
+    }
+
+    /// The runs that still have a folder for their sockets.
+    pub fn with_runtime(&self) -> BTreeSet<String> {
+        names(&self.path("r/meshquake"))
+    }
+
+    /// What runs here: bears the mark of one of our runs, or knows our folders.
+    pub fn processes(&self) -> Vec<Process> {
+        let runs = self.runs();
+        let ours = self.folder.path().to_string_lossy().into_owned();
+        let bears = |process: &Process| {
+            let mark = process.run.as_ref().is_some_and(|run| runs.contains(run));
+            mark || process.environment.contains(&ours) || process.command.contains(&ours)
+        };
+        Process::all().filter(bears).collect()
+    }
+
+    /// What still runs of this run.
+    pub fn processes_of(&self, run: &str) -> Vec<Process> {
+        let of_run = |process: &Process| {
+            process.run.as_deref() == Some(run) || process.command.contains(&format!("--run {run}"))
+        };
+        self.processes().into_iter().filter(of_run).collect()
+    }
+
+    /// No process, no journal, no sockets of anything but these worlds.
+    pub fn only_left(&self, worlds: &[&World], limit: Duration) {
+        until("all gone", limit, || {
+            let is_known = |run: &String| worlds.iter().any(|world| world.id == *run);
+            let mut left: Vec<String> = Vec::new();
+            if worlds.is_empty() {
+                left.extend(self.processes().iter().map(ToString::to_string));
+            } else {
+                let others = self.runs().into_iter().filter(|run| !is_known(run));
+                left.extend(
+                    others.flat_map(|run| self.processes_of(&run)).map(|process| process.to_string()),
+                );
+            }
+            left.extend(
+                self.journals()
+                    .into_keys()
+                    .filter(|run| !is_known(run))
+                    .map(|run| format!("journal of {run}")),
+            );
+            left.extend(
+                self.with_runtime()
+                    .into_iter()
+                    .filter(|run| !is_known(run))
+                    .map(|run| format!("sockets of {run}")),
+            );
+            if left.is_empty() { Ok(()) } else { Err(left.join("\n")) }
+        });
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        // A failed test must not be in the way of the next one. Killing the supervisor first hides nothing: the
+        // test has judged already.
+        for process in self.processes() {
+            process.kill();
+        }
+    }
+}
+
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// A world that is up.
+pub struct World {
+    pub id: String,
+    /// Host and port of its way in.
+    pub address: String,
+    pub socket: PathBuf,
+}
+
+impl World {
+    /// The status that a request through the gateway gets.
+    pub fn answers(&self) -> Result<u16, String> {
+        status(&self.address)
+    }
+
+    /// That so many requests in a row all get 200.
+    pub fn answers_well(&self, requests: u32) {
+        for request in 1..=requests {
+            assert_eq!(self.answers(), Ok(200), "request {request} of {requests} to {}", self.address);
+        }
+    }
+
+    /// What the routes of the world say, by name.
+    pub fn virtual_services(&self) -> BTreeMap<String, Value> {
+        let stream = UnixStream::connect(&self.socket).expect("the supervisor answers");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        let path = "/apis/networking.istio.io/v1/namespaces/pinning/virtualservices";
+        let (status, body) = get(stream, path).expect("the API answers");
+        assert_eq!(status, 200, "{body}");
+        let list: Value = serde_json::from_str(&body).expect("JSON");
+        let items = list["items"].as_array().expect("a list").iter();
+        items
+            .map(|item| {
+                (item["metadata"]["name"].as_str().unwrap_or_default().to_owned(), item["spec"].clone())
+            })
+            .collect()
+    }
+}
+
+/// The status of a GET.
+pub fn status(address: &str) -> Result<u16, String> {
+    let stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(|error| error.to_string())?;
+    Ok(get(stream, "/")?.0)
+}
+
+fn get(mut stream: impl Read + Write, path: &str) -> Result<(u16, String), String> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nAccept: */*\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    let told = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer));
+    told.map_err(|error| error.to_string())?;
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| format!("no answer: {answer:?}"))?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    Ok((status, body))
+}
+
+/// `meshquake run` under way.
+pub struct Run {
+    pub child: Child,
+    pub reports: PathBuf,
+    log: PathBuf,
+}
+
+impl Run {
+    /// The folder of its report, once it has one.
+    pub fn folder(&self) -> Option<PathBuf> {
+        names(&self.reports).into_iter().next().map(|name| self.reports.join(name))
+    }
+
+    /// What it has told so far. A last line may be half-written.
+    pub fn events(&self) -> Vec<Event> {
+        let file = self.folder().map(|folder| folder.join("events.jsonl"));
+        let text = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+        text.lines()
+            .skip(1)
+            .filter_map(|line| Some(serde_json::from_str::<Record>(line).ok()?.event))
+            .collect()
+    }
+
+    /// Everything it has said on both outputs.
+    pub fn said(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits for an event; the run must not end before.
+    pub fn wait_for(&mut self, what: &str, is: impl Fn(&Event) -> bool) {
+        until(what, PATIENCE, || {
+            if self.events().iter().any(&is) {
+                return Ok(());
+            }
+            if let Ok(Some(status)) = self.child.try_wait() {
+                panic!("ended ({status}) before {what}:\n{}", self.said());
+            }
+            Err(self.said())
+        });
+    }
+
+    pub fn wait_for_phase(&mut self, wanted: Phase) {
+        self.wait_for(
+            wanted.word(),
+            |event| matches!(event, Event::PhaseStarted { phase } if *phase == wanted),
+        );
+    }
+
+    pub fn wait_for_proof(&mut self) {
+        self.wait_for("the action proved", |event| {
+            matches!(event, Event::Action { step: ActionStep::Proved { .. }, .. })
+        });
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the client can be signalled");
+    }
+
+    /// Its end, within a limit.
+    pub fn end(&mut self, limit: Duration) -> ExitStatus {
+        until("ended", limit, || match self.child.try_wait().expect("a child can be waited for") {
+            Some(status) => Ok(status),
+            None => Err(fs::read_to_string(&self.log).unwrap_or_default()),
+        })
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // Of a failed test; one that has ended does not mind.
+        let _killed = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// A process as `/proc` shows it. A zombie has neither environment nor command line.
+#[derive(Debug)]
+pub struct Process {
+    pub pid: i32,
+    pub command: String,
+    pub run: Option<String>,
+    environment: String,
+}
+
+impl Process {
+    fn all() -> impl Iterator<Item = Self> {
+        let pids = names(Path::new("/proc")).into_iter().filter_map(|name| name.parse::<i32>().ok());
+        pids.filter(|pid| *pid != std::process::id().cast_signed()).map(|pid| {
+            let read = |file| {
+                let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+                String::from_utf8_lossy(&bytes).replace('\0', " ")
+            };
+            let environment = read("environ");
+            let mark = environment.split(' ').find_map(|word| word.strip_prefix("MESHQUAKE_RUN="));
+            Self { pid, command: read("cmdline"), run: mark.map(str::to_owned), environment }
+        })
+    }
+
+    pub fn kill(&self) {
+        if let Some(pid) = Pid::from_raw(self.pid) {
+            // It may have gone by itself.
+            let _gone = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+impl std::fmt::Display for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "process {} ({})", self.pid, self.command.trim())
+    }
+}
+
+/// Kills with SIGKILL whoever wrote this journal.
+pub fn kill_supervisor(journal: &Reading) {
+    let pid = i32::try_from(journal.header.supervisor.pid).ok().and_then(Pid::from_raw).expect("a pid");
+    kill_process(pid, Signal::KILL).expect("the supervisor can be killed");
+}

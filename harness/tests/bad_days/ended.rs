@@ -1,0 +1,98 @@
+//! Asked to end in the middle of a fault: it is taken back, the report is written, and the exit code says why.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use meshquake::event::{ActionStep, Event};
+use rustix::process::Signal;
+
+use crate::bed::{Bed, PATIENCE, Run};
+use crate::killed::{LONG, SHORT};
+use crate::support;
+
+/// From the signal to the end of the program.
+const LIMIT: Duration = Duration::from_secs(5);
+
+#[test]
+fn ctrl_c_during_a_fault() {
+    by_signal(Signal::INT, 130);
+}
+
+#[test]
+fn sigterm_during_a_fault() {
+    by_signal(Signal::TERM, 143);
+}
+
+#[test]
+fn a_hung_up_terminal_during_a_fault() {
+    by_signal(Signal::HUP, 130);
+}
+
+fn by_signal(signal: Signal, exit: i32) {
+    if let Some(why) = support::no_envoy() {
+        return println!("skipped: {why}");
+    }
+    let _alone = support::under_load();
+    let bed = Bed::new();
+    let mut run = bed.run("run", LONG, &[]);
+    run.wait_for_proof();
+    run.signal(signal);
+    let status = run.end(LIMIT);
+    assert_eq!(status.code(), Some(exit), "{status}\n{}", run.said());
+    undone_and_reported(&run);
+    bed.only_left(&[], Duration::ZERO);
+}
+
+/// As with `meshquake run … | head -0`: only the answer at the end finds nobody.
+#[test]
+fn an_answer_that_nobody_reads() {
+    if let Some(why) = support::no_envoy() {
+        return println!("skipped: {why}");
+    }
+    let _alone = support::under_load();
+    let bed = Bed::new();
+    let mut run = bed.run_with("run", SHORT, &[], |command| {
+        command.stdout(Stdio::piped());
+    });
+    drop(run.child.stdout.take());
+    let status = run.end(PATIENCE);
+    assert_eq!(status.code(), Some(0), "{status}\n{}", run.said());
+    reported(&run);
+    bed.only_left(&[], Duration::ZERO);
+}
+
+/// As with `meshquake run … 2>&1 | head -0`.
+#[test]
+fn an_output_that_nobody_reads() {
+    if let Some(why) = support::no_envoy() {
+        return println!("skipped: {why}");
+    }
+    let _alone = support::under_load();
+    let bed = Bed::new();
+    let mut run = bed.run_with("run", LONG, &[], |command| {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    });
+    run.wait_for_proof();
+    // Both reading ends close; the next line of progress finds nobody.
+    drop((run.child.stdout.take(), run.child.stderr.take()));
+    // Where there is no terminal, a line comes every ten seconds.
+    let status = run.end(Duration::from_secs(10) + LIMIT);
+    assert_eq!(status.code(), Some(130), "{status}");
+    undone_and_reported(&run);
+    bed.only_left(&[], Duration::ZERO);
+}
+
+fn undone_and_reported(run: &Run) {
+    let verified =
+        |event: &Event| matches!(event, Event::Action { step: ActionStep::UndoVerified { .. }, .. });
+    assert!(run.events().iter().any(verified), "no undo in {:#?}", run.events());
+    reported(run);
+}
+
+fn reported(run: &Run) {
+    let folder = run.folder().expect("a run has a folder");
+    for report in ["report.html", "report.md", "junit.xml"] {
+        let text = std::fs::read_to_string(folder.join(report)).unwrap_or_default();
+        assert!(!text.is_empty(), "{report} is missing or empty\n{}", run.said());
+    }
+}

@@ -1,0 +1,146 @@
+//! SIGKILL, which nobody can handle: whoever is left cleans up, and nobody else is touched.
+
+use std::time::Duration;
+
+use meshquake::event::Phase;
+use rustix::process::Signal;
+
+use crate::bed::{AFTERLIFE, Bed, PATIENCE, World, kill_supervisor, until};
+use crate::support;
+
+/// Long enough in every phase to be met there.
+pub const LONG: &str = r#"
+apiVersion: meshquake/v1
+kind: Scenario
+name: long
+about: A fault that goes on until somebody ends the run.
+seed: 7
+world: {use: WORLD}
+load: {journey: chain, rate: 50/s, for: 40s, warm-up: 1s}
+timeline:
+  - at: 1500ms
+    for: 30s
+    abort: {service: microservice-c, status: 503, share: 50%}
+objectives:
+  - name: a part of the requests gets through
+    during: {success: {journey: chain}, at-least: 20%, min-samples: 10}
+"#;
+
+/// Comes to its end by itself.
+pub const SHORT: &str = r#"
+apiVersion: meshquake/v1
+kind: Scenario
+name: short
+about: Nothing is shaken.
+seed: 7
+world: {use: WORLD}
+load: {journey: chain, rate: 50/s, for: 1500ms, warm-up: 200ms}
+timeline: []
+objectives:
+  - name: every line is unmixed
+    run: {success: {journey: chain}, at-least: 100%, min-samples: 20}
+"#;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victim {
+    Client,
+    Supervisor,
+    Both,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    Up,
+    WarmUp,
+    Action,
+    Down,
+}
+
+const MOMENTS: [Moment; 4] = [Moment::Up, Moment::WarmUp, Moment::Action, Moment::Down];
+
+#[test]
+fn a_killed_client_takes_its_world_with_it() {
+    in_every_phase(Victim::Client);
+}
+
+#[test]
+fn a_killed_supervisor_leaves_nothing_but_a_journal() {
+    in_every_phase(Victim::Supervisor);
+}
+
+#[test]
+fn client_and_supervisor_killed_at_once_leave_nothing_but_a_journal() {
+    in_every_phase(Victim::Both);
+}
+
+fn in_every_phase(victim: Victim) {
+    if let Some(why) = support::no_envoy() {
+        return println!("skipped: {why}");
+    }
+    let _alone = support::under_load();
+    let bed = Bed::new();
+    let bystander = bed.up();
+    for moment in MOMENTS {
+        println!("{victim:?} is killed during {moment:?}");
+        killed(&bed, &bystander, victim, moment);
+    }
+    bed.ends(&["down", "--run", &bystander.id], 0);
+    bed.only_left(&[], AFTERLIFE);
+}
+
+fn killed(bed: &Bed, bystander: &World, victim: Victim, moment: Moment) {
+    let scenario = if moment == Moment::Down { SHORT } else { LONG };
+    let mut run = bed.run(&format!("{moment:?}"), scenario, &[]);
+    run.wait_for_phase(Phase::Up);
+    // The world is on its way from here on.
+    let journal = until("a journal", PATIENCE, || bed.journal_beside(&[bystander]));
+    let id = journal.header.run.clone();
+    match moment {
+        Moment::Up => {
+            until("a process of the world", PATIENCE, || match bed.processes_of(&id).len() {
+                0..4 => Err(run.said()),
+                _ => Ok(()),
+            });
+        }
+        Moment::WarmUp => run.wait_for_phase(Phase::WarmUp),
+        Moment::Action => run.wait_for_proof(),
+        Moment::Down => run.wait_for_phase(Phase::Down),
+    }
+    if victim != Victim::Client {
+        kill_supervisor(&journal);
+    }
+    if victim != Victim::Supervisor {
+        run.signal(Signal::KILL);
+        run.end(AFTERLIFE);
+    }
+
+    until("the processes gone", AFTERLIFE, || match bed.processes_of(&id) {
+        left if left.is_empty() => Ok(()),
+        left => Err(left.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+    });
+    until("the sockets gone", AFTERLIFE, || match bed.with_runtime().contains(&id) {
+        true => Err(format!("{id} still has its runtime folder")),
+        false => Ok(()),
+    });
+    bystander.answers_well(5);
+    if victim == Victim::Supervisor {
+        // A client whose world is gone says so instead of waiting for it.
+        let status = run.end(Duration::from_secs(20));
+        // Killed in its last moment, it may have done its work.
+        assert!(
+            matches!(status.code(), Some(1 | 21 | 22)) || moment == Moment::Down,
+            "{status}\n{}",
+            run.said()
+        );
+        assert!(run.folder().is_some_and(|folder| folder.join("report.html").is_file()), "{}", run.said());
+    }
+
+    let crashed = bed.journals().contains_key(&id);
+    assert!(crashed || victim == Victim::Client || moment == Moment::Down, "the journal outlives its writer");
+    let healed = bed.ends(&["heal"], 0);
+    let told = String::from_utf8_lossy(&healed.stdout);
+    let expected = if crashed { format!("healed {id} (pinning)") } else { "nothing to heal".to_owned() };
+    assert!(told.starts_with(&expected), "{told}");
+    bed.only_left(&[bystander], Duration::ZERO);
+    bystander.answers_well(5);
+}

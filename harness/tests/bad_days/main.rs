@@ -1,0 +1,22 @@
+//! What must not go wrong: the real program, real Envoys, and a bad day.
+//!
+//! Each test has folders of its own for state, sockets and reports, so none sees another's journals. Where worlds
+//! cannot run, a test prints why and passes; `MESHQUAKE_REQUIRE=envoy` makes that a failure.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+// The folders of one test, what runs in them, and what is left.
+mod bed;
+
+// Client, supervisor or both are killed with SIGKILL, in every phase of a run.
+mod killed;
+
+// SIGINT, SIGTERM and a closed pipe: undone, reported, right exit code.
+mod ended;
+
+// Runs in a world that somebody else has brought up.
+mod joined;
+
+// Files with problems: all of them in one report, and nothing started.
+mod refused;
