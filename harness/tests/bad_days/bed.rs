@@ -25,6 +25,15 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long anything of a run may outlive its supervisor or client.
 pub const AFTERLIFE: Duration = Duration::from_secs(2);
 
+/// Whether worlds cannot run on this machine; says so past the capture of the test harness.
+pub fn cannot_run() -> bool {
+    let missing = support::no_envoy();
+    if let Some(why) = &missing {
+        let _unread = writeln!(std::io::stderr(), "skipped: {why}");
+    }
+    missing.is_some()
+}
+
 /// Looks until there is something; `last` says what was there instead.
 pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
     let began = Instant::now();

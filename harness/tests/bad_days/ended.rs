@@ -6,7 +6,7 @@ use std::time::Duration;
 use meshquake::event::{ActionStep, Event};
 use rustix::process::Signal;
 
-use crate::bed::{Bed, PATIENCE, Run};
+use crate::bed::{Bed, PATIENCE, Run, cannot_run};
 use crate::killed::{LONG, SHORT};
 use crate::support;
 
@@ -29,8 +29,8 @@ fn a_hung_up_terminal_during_a_fault() {
 }
 
 fn by_signal(signal: Signal, exit: i32) {
-    if let Some(why) = support::no_envoy() {
-        return println!("skipped: {why}");
+    if cannot_run() {
+        return;
     }
     let _alone = support::under_load();
     let bed = Bed::new();
@@ -39,15 +39,15 @@ fn by_signal(signal: Signal, exit: i32) {
     run.signal(signal);
     let status = run.end(LIMIT);
     assert_eq!(status.code(), Some(exit), "{status}\n{}", run.said());
-    undone_and_reported(&run);
+    undone_and_reported(&bed, &run);
     bed.only_left(&[], Duration::ZERO);
 }
 
 /// As with `meshquake run … | head -0`: only the answer at the end finds nobody.
 #[test]
 fn an_answer_that_nobody_reads() {
-    if let Some(why) = support::no_envoy() {
-        return println!("skipped: {why}");
+    if cannot_run() {
+        return;
     }
     let _alone = support::under_load();
     let bed = Bed::new();
@@ -57,15 +57,15 @@ fn an_answer_that_nobody_reads() {
     drop(run.child.stdout.take());
     let status = run.end(PATIENCE);
     assert_eq!(status.code(), Some(0), "{status}\n{}", run.said());
-    reported(&run);
+    reported(&bed, &run);
     bed.only_left(&[], Duration::ZERO);
 }
 
 /// As with `meshquake run … 2>&1 | head -0`.
 #[test]
 fn an_output_that_nobody_reads() {
-    if let Some(why) = support::no_envoy() {
-        return println!("skipped: {why}");
+    if cannot_run() {
+        return;
     }
     let _alone = support::under_load();
     let bed = Bed::new();
@@ -78,21 +78,29 @@ fn an_output_that_nobody_reads() {
     // Where there is no terminal, a line comes every ten seconds.
     let status = run.end(Duration::from_secs(10) + LIMIT);
     assert_eq!(status.code(), Some(130), "{status}");
-    undone_and_reported(&run);
+    undone_and_reported(&bed, &run);
     bed.only_left(&[], Duration::ZERO);
 }
 
-fn undone_and_reported(run: &Run) {
+fn undone_and_reported(bed: &Bed, run: &Run) {
     let verified =
         |event: &Event| matches!(event, Event::Action { step: ActionStep::UndoVerified { .. }, .. });
     assert!(run.events().iter().any(verified), "no undo in {:#?}", run.events());
-    reported(run);
+    reported(bed, run);
 }
 
-fn reported(run: &Run) {
+/// All reports are there, and `report` writes the same again, byte for byte.
+fn reported(bed: &Bed, run: &Run) {
     let folder = run.folder().expect("a run has a folder");
-    for report in ["report.html", "report.md", "junit.xml"] {
-        let text = std::fs::read_to_string(folder.join(report)).unwrap_or_default();
-        assert!(!text.is_empty(), "{report} is missing or empty\n{}", run.said());
+    let reports = ["report.html", "report.md", "junit.xml"];
+    let read = || reports.map(|report| std::fs::read(folder.join(report)).unwrap_or_default());
+    let first = read();
+    assert!(first.iter().all(|text| !text.is_empty()), "a report is missing or empty\n{}", run.said());
+    for report in reports {
+        std::fs::remove_file(folder.join(report)).expect("the report is removed");
+    }
+    bed.ends(&["report", &folder.to_string_lossy()], 0);
+    for ((report, first), again) in reports.iter().zip(first).zip(read()) {
+        assert!(first == again, "{report} differs when it is written again");
     }
 }

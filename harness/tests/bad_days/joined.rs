@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::bed::{AFTERLIFE, Bed, PATIENCE, until};
+use crate::bed::{AFTERLIFE, Bed, PATIENCE, cannot_run, until};
 use crate::killed::{LONG, SHORT};
 use crate::support;
 
 #[test]
 fn a_run_in_a_world_that_is_up_leaves_it_up() {
-    if let Some(why) = support::no_envoy() {
-        return println!("skipped: {why}");
+    if cannot_run() {
+        return;
     }
     let _alone = support::under_load();
     let bed = Bed::new();
@@ -29,8 +29,8 @@ fn a_run_in_a_world_that_is_up_leaves_it_up() {
 
 #[test]
 fn a_killed_client_has_its_fault_taken_back_by_the_supervisor() {
-    if let Some(why) = support::no_envoy() {
-        return println!("skipped: {why}");
+    if cannot_run() {
+        return;
     }
     let _alone = support::under_load();
     let bed = Bed::new();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use meshquake::event::Phase;
 use rustix::process::Signal;
 
-use crate::bed::{AFTERLIFE, Bed, PATIENCE, World, kill_supervisor, until};
+use crate::bed::{AFTERLIFE, Bed, PATIENCE, World, cannot_run, kill_supervisor, until};
 use crate::support;
 
 /// Long enough in every phase to be met there.
@@ -74,14 +74,13 @@ fn client_and_supervisor_killed_at_once_leave_nothing_but_a_journal() {
 }
 
 fn in_every_phase(victim: Victim) {
-    if let Some(why) = support::no_envoy() {
-        return println!("skipped: {why}");
+    if cannot_run() {
+        return;
     }
     let _alone = support::under_load();
     let bed = Bed::new();
     let bystander = bed.up();
     for moment in MOMENTS {
-        println!("{victim:?} is killed during {moment:?}");
         killed(&bed, &bystander, victim, moment);
     }
     bed.ends(&["down", "--run", &bystander.id], 0);
@@ -114,14 +113,20 @@ fn killed(bed: &Bed, bystander: &World, victim: Victim, moment: Moment) {
         run.end(AFTERLIFE);
     }
 
-    until("the processes gone", AFTERLIFE, || match bed.processes_of(&id) {
-        left if left.is_empty() => Ok(()),
-        left => Err(left.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+    until(&format!("all processes gone after {victim:?} was killed during {moment:?}"), AFTERLIFE, || {
+        match bed.processes_of(&id) {
+            left if left.is_empty() => Ok(()),
+            left => Err(left.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
+        }
     });
-    until("the sockets gone", AFTERLIFE, || match bed.with_runtime().contains(&id) {
-        true => Err(format!("{id} still has its runtime folder")),
-        false => Ok(()),
-    });
+    until(
+        &format!("the sockets gone after {victim:?} was killed during {moment:?}"),
+        AFTERLIFE,
+        || match bed.with_runtime().contains(&id) {
+            true => Err(format!("{id} still has its runtime folder")),
+            false => Ok(()),
+        },
+    );
     bystander.answers_well(5);
     if victim == Victim::Supervisor {
         // A client whose world is gone says so instead of waiting for it.
@@ -136,7 +141,10 @@ fn killed(bed: &Bed, bystander: &World, victim: Victim, moment: Moment) {
     }
 
     let crashed = bed.journals().contains_key(&id);
-    assert!(crashed || victim == Victim::Client || moment == Moment::Down, "the journal outlives its writer");
+    assert!(
+        crashed || victim == Victim::Client || moment == Moment::Down,
+        "no journal after {victim:?} was killed during {moment:?}"
+    );
     let healed = bed.ends(&["heal"], 0);
     let told = String::from_utf8_lossy(&healed.stdout);
     let expected = if crashed { format!("healed {id} (pinning)") } else { "nothing to heal".to_owned() };

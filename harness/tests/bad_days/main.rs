@@ -20,3 +20,9 @@ mod joined;
 
 // Files with problems: all of them in one report, and nothing started.
 mod refused;
+
+// Apps that die, never get ready, or listen where nobody looks for them.
+mod ill;
+
+// What two worlds, or a world and a stranger, both want.
+mod contended;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, cannot_run};
 use crate::support;
 
 const SCENARIO: &str = r#"
@@ -125,8 +125,8 @@ fn several_scenarios_are_checked_before_the_first_starts() {
 /// The journal cannot be written, so nothing may be done that it would have to undo.
 #[test]
 fn no_place_for_the_journal() {
-    if let Some(why) = support::no_envoy() {
-        return println!("skipped: {why}");
+    if cannot_run() {
+        return;
     }
     let bed = Bed::new();
     // Also root cannot make a folder below a file.
