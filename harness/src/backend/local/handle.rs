@@ -88,11 +88,13 @@ impl Local {
             envoy: Some(envoy),
             settings: Settings::default(),
         };
-        let started = start::start(up).await.map_err(|error| not_up(explain(&error)))?;
+        let mut started = start::start(up).await.map_err(|error| not_up(explain(&error)))?;
         started.remarks.iter().cloned().for_each(tell);
         let verbs = Verbs::new(&started.socket);
         if let Err(error) = start::ready(&verbs, READY_LIMIT, |_| {}).await {
             let collected = collect::collect(&verbs, site.folder).await;
+            // Whoever reads the error finds the machine as it was before.
+            started.give_up(DOWN_LIMIT).await;
             return Err(NotUp { why: explain(&error), collected });
         }
         Self::at(verbs, Some(started), None, began.elapsed()).await.map_err(not_up)

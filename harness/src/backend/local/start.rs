@@ -41,7 +41,7 @@ pub enum Error {
     Dirs(#[from] dirs::Error),
     #[error(transparent)]
     Verbs(#[from] verbs::Error),
-    #[error("the world did not come up: {0}")]
+    #[error("{0}")]
     NotReady(wait::NotReached),
 }
 
@@ -141,13 +141,19 @@ impl Started {
         }
         Ok(())
     }
+
+    /// Ends what was begun and waits for its end, within limits: what is left after them is the warden's.
+    pub async fn give_up(&mut self, limit: Duration) {
+        drop(self.input.take());
+        let _ended_or_late = tokio::time::timeout(limit, self.child.wait()).await;
+    }
 }
 
 /// Waits until every Deployment is available, the gateway is there and every sidecar has its configuration. Gives up
 /// early on an app that dies at start.
 pub async fn ready(verbs: &Verbs, limit: Duration, mut progress: impl FnMut(&Status)) -> Result<(), Error> {
     let begun = std::time::Instant::now();
-    let waited = wait::until("the world ready", limit, async || {
+    let waited = wait::until("a ready world", limit, async || {
         let status = match verbs.status().await {
             Ok(status) => status,
             Err(error) => return Seen::Never(format!("{error}; its log is beside those of the pods")),
