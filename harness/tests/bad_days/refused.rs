@@ -110,7 +110,10 @@ fn a_world_with_problems() {
         ("base/microservice-c.yaml", "memory: 64Mi", "memory: 64Mibi"),
         ("world.yaml", "entry: microservice-a", "entry: microservice-aa"),
     ]);
-    insta::assert_snapshot!(refused(&bed, &["up", "./pinning"]));
+    // The world grows, so its lines move; scenarios of this file show that lines are told.
+    let told = refused(&bed, &["up", "./pinning"]);
+    let lines = regex::Regex::new(r"(?m)(\.yaml:|^ +)\d+( │|$)").expect("an expression");
+    insta::assert_snapshot!(lines.replace_all(&told, "${1}LINE$2"));
 }
 
 /// Each file is well by itself, but not all of them together.
