@@ -51,7 +51,7 @@ impl Default for Options {
         Self {
             backend: backend::Choice::Local,
             reports: folder::default_root(),
-            keep_runs: 50,
+            keep_runs: 20,
             keep_world: false,
             timeout: None,
             seed: None,

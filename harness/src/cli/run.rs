@@ -43,7 +43,7 @@ pub struct Run {
     #[arg(long, value_name = "FOLDER")]
     reports: Option<PathBuf>,
     /// How many old runs to keep there
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 20)]
     keep_runs: usize,
     /// Print the outcome as JSON
     #[arg(long)]

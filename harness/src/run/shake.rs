@@ -23,6 +23,8 @@ use crate::verdict::{Cause, CauseKind, Verdict};
 
 /// How often guards look and recovery is asked for.
 const BEAT: Duration = Duration::from_millis(500);
+/// Before the first action: as long as it takes to read all metrics once more and to judge the steady state.
+const JUDGING: Duration = Duration::from_millis(400);
 /// Beyond the limit of a recovery: its hold has to be seen, and the last second to be reported.
 const MARGIN: Duration = Duration::from_secs(3);
 
@@ -173,7 +175,8 @@ impl Shake<'_> {
     /// The steady state must hold before the first action, or nothing is shaken at all.
     async fn steady(&self) -> Vec<Cause> {
         let first = self.scenario.timeline.first().map_or(self.scenario.load.lasts, |step| step.at);
-        let until = tokio::time::sleep_until(self.load_started + first); // pacing
+        // Judging takes a moment, and the first action must not wait for it.
+        let until = tokio::time::sleep_until(self.load_started + first.saturating_sub(JUDGING)); // pacing
         if self.scenario.steady.is_empty() || self.stop.unless(until).await.is_none() {
             return vec![];
         }

@@ -259,7 +259,9 @@ pub fn find(named: &str) -> Result<PathBuf, String> {
     let mut known = Vec::new();
     collect(&folder, &mut known);
     if !looks_like_path && let Some(found) = known.iter().find(|file| stem(file) == named) {
-        return Ok(found.clone());
+        // As a person would write it from here: it is shown, and repeated in the command that runs it again.
+        let here = std::env::current_dir().unwrap_or_default();
+        return Ok(found.strip_prefix(&here).unwrap_or(found).to_owned());
     }
     let mut names = known.iter().map(|file| stem(file)).collect::<Vec<_>>();
     names.sort_unstable();
