@@ -159,6 +159,11 @@ async fn story(
         Some(Ok(backend)) => backend,
     };
     events.emit(Event::WorldUp(backend.facts()));
+    if backend.world() != scenario.world.name {
+        let (up, wanted) = (backend.world(), &scenario.world.name);
+        let text = format!("the world that is up is `{up}`, and the scenario is about `{wanted}`");
+        return vec![Cause::new(CauseKind::Refused, text)];
+    }
 
     let mut causes = {
         let shaken = shake::shake(scenario, seed, &backend, stop, folder, events);

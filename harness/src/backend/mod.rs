@@ -103,6 +103,13 @@ impl Backend {
         }
     }
 
+    /// The world's name, as it was brought up.
+    pub fn world(&self) -> &str {
+        match self {
+            Backend::Local(local) => local.world(),
+        }
+    }
+
     pub fn objects(&self) -> &Objects {
         match self {
             Backend::Local(local) => local.objects(),

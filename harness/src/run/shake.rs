@@ -67,7 +67,7 @@ pub async fn shake(
         stop,
         events,
         ground: Ground { backend, namespace: &scenario.names.namespace, metrics: &live },
-        scene: scene(scenario),
+        scene: scenario.names.scene(),
         marks: Mutex::new(marks),
         load_started: Instant::now() + Duration::from_millis(u64::try_from(started - now()).unwrap_or(0)),
     };
@@ -400,16 +400,6 @@ fn load_started(scenario: &Scenario) -> Event {
     };
     let journeys = scenario.load.journeys.keys().cloned().collect();
     Event::LoadStarted { rate, users, workers: scenario.load.workers, journeys }
-}
-
-fn scene(scenario: &Scenario) -> Scene {
-    let edges = scenario.names.edges();
-    let edges = edges.into_iter().map(|(source, destination, crossing)| crate::judge::Edge {
-        source: source.name.clone(),
-        destination: destination.name.clone(),
-        crossing,
-    });
-    Scene { edges: edges.collect(), gateway: scenario.names.gateway.clone() }
 }
 
 fn millis(duration: Duration) -> i64 {

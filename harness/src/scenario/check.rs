@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use meshquake_promql::Query;
 use meshquake_xds::source::{Problem, Problems};
 
 use super::{Load, Names};
 use crate::action::{Action, Step};
-use crate::event::{Relation, Unit};
-use crate::judge::objective::{Expression, Objective, Window};
+use crate::judge;
+use crate::judge::check::Known;
+use crate::judge::objective::{Objective, Window};
+use crate::load::series::EDGES_MS;
 
 /// The interval in which everything is scraped.
 const SCRAPE: Duration = Duration::from_secs(1);
@@ -83,85 +84,29 @@ pub fn times(times: &Times<'_>, has_steady: bool, problems: &mut Problems) {
 }
 
 /// What makes one objective impossible to judge, or impossible to fail.
-pub fn objective(objective: &Objective, times: &Times<'_>, names: &Names, problems: &mut Problems) {
-    if let Some(problem) = never_fails(objective) {
-        problems.push(problem);
-    }
-    let window = times.length(&objective.window);
-    if let Expression::Promql(text) = &objective.expression {
-        promql(objective, text, window, names, problems);
-    } else if let Some(window) = window.filter(|window| *window < 2 * SCRAPE)
-        && matches!(objective.expression, Expression::CrossingVersions { .. })
-    {
-        let title = format!(
-            "the window `{}` is {}, shorter than two scrapes",
-            objective.window.words(),
-            shown(window)
-        );
-        problems.push(Problem::new(&objective.place, title));
-    }
+pub fn objective(
+    objective: &Objective,
+    times: &Times<'_>,
+    names: &Names,
+    problems: &mut Problems,
+    warnings: &mut Vec<String>,
+) {
+    let scene = names.scene();
+    let known = Known {
+        scene: &scene,
+        journeys: &names.journeys.keys().cloned().collect(),
+        requests: &names.journeys.values().flatten().cloned().collect(),
+        client_edges: &EDGES_MS.map(|edge| edge as f64 / 1e3),
+        window: times.length(&objective.window),
+    };
+    let found = judge::check::objective(objective, &known);
+    found.problems.into_iter().for_each(|problem| problems.push(problem));
+    warnings.extend(found.warnings.iter().map(|warning| format!("{}: {}", warning.place, warning.title)));
     let every = objective.every.map(|(every, _)| every);
     if every.is_some_and(|every| every < SCRAPE) {
         let title = "`every` is shorter than the second between two scrapes";
         problems.push(Problem::new(&objective.place, title).allowed("1s or longer"));
     }
-}
-
-fn promql(
-    objective: &Objective,
-    text: &str,
-    window: Option<Duration>,
-    names: &Names,
-    problems: &mut Problems,
-) {
-    let length = window.unwrap_or(Duration::from_secs(10));
-    let Ok(query) = Query::parse(&text.replace("$window", &format!("{}ms", length.as_millis()))) else {
-        return;
-    };
-    if query.is_constant() {
-        let title = format!(
-            "`{}` asks for no series, so nothing in world `{}` can make it fail",
-            text.trim(),
-            names.world
-        );
-        problems.push(Problem::new(&objective.place, title));
-    }
-    if let (Some(window), Some(range)) = (window, query.longest_range())
-        && window < range.max(2 * SCRAPE)
-    {
-        let title = format!(
-            "the window `{}` is {}, shorter than the query's range of {} and two scrapes",
-            objective.window.words(),
-            shown(window),
-            shown(range)
-        );
-        let help = "write `[$window]`, or make the window longer";
-        problems.push(Problem::new(&objective.place, title).help(help));
-    }
-}
-
-/// A bound that every possible value keeps.
-fn never_fails(objective: &Objective) -> Option<Problem> {
-    let bound = objective.bound;
-    let always = match (objective.expression.unit(), bound.relation) {
-        (Unit::Percent, Relation::AtLeast) => bound.value <= 0.0,
-        (Unit::Percent, Relation::AtMost) => bound.value >= 1.0,
-        (Unit::Percent, Relation::Below) => bound.value > 1.0,
-        (Unit::Seconds | Unit::Count | Unit::PerSecond, Relation::AtLeast) => bound.value <= 0.0,
-        (Unit::Seconds | Unit::Count | Unit::PerSecond, Relation::Above) => bound.value < 0.0,
-        _ => false,
-    };
-    let infinite = !bound.value.is_finite();
-    (always || infinite).then(|| {
-        let title = format!(
-            "`{}` cannot fail: every value is {} {}",
-            objective.name,
-            bound.relation.sign(),
-            bound.value
-        );
-        Problem::new(&objective.place, title)
-            .help("an objective that cannot fail proves nothing; tighten its bound")
-    })
 }
 
 /// An action that changes nothing in this world, as far as that can be known before.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use meshquake_xds::source::Problem;
+use meshquake_xds::source::{Problem, Problems};
 
+use crate::judge::{Edge, Scene};
 use crate::load::Journeys;
 use crate::load::journey::Journey;
 use crate::problem::nearest;
@@ -16,6 +17,8 @@ const GATEWAY: &str = "istio-ingressgateway";
 /// The names of one world, and what hangs on them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Names {
+    /// The world could not be read, so no name in the rest can be judged; everything else can.
+    pub blind: bool,
     pub world: String,
     pub namespace: String,
     pub deployments: Vec<Workload>,
@@ -61,6 +64,7 @@ impl Names {
         };
         let requests = |journey: &Journey| journey.steps.iter().map(|step| step.name.clone()).collect();
         Self {
+            blind: false,
             world: world.name.clone(),
             namespace: deployments.first().map(|one| one.namespace.clone()).unwrap_or_default(),
             deployments: deployments.into_iter().map(workload).collect(),
@@ -82,6 +86,28 @@ impl Names {
             labels.iter().all(|(name, value)| workload.labels.get(name) == Some(value))
         };
         self.deployments.iter().filter(carries).collect()
+    }
+
+    /// Names of a world that could not be read.
+    pub fn blind() -> Self {
+        Self { blind: true, ..Self::default() }
+    }
+
+    /// Adds a problem about a name, where names can be judged at all.
+    pub fn object(&self, problem: Problem, problems: &mut Problems) {
+        if !self.blind {
+            problems.push(problem);
+        }
+    }
+
+    /// What of the world a judge must know.
+    pub fn scene(&self) -> Scene {
+        let edges = self.edges().into_iter().map(|(source, destination, crossing)| Edge {
+            source: source.name.clone(),
+            destination: destination.name.clone(),
+            crossing,
+        });
+        Scene { edges: edges.collect(), gateway: self.gateway.clone() }
     }
 
     pub fn deployment_names(&self) -> Vec<&str> {

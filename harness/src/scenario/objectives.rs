@@ -60,7 +60,7 @@ fn read_body(
 ) -> Option<Objective> {
     let mut fields = Fields::of(node, format!("`{window}`"), problems)?;
     let expression = read_expression(&mut fields, names, problems);
-    let window = read_window(window, node, &mut fields, timeline, problems);
+    let window = read_window(window, node, &mut fields, names, timeline, problems);
     let unit = expression.as_ref().map(Expression::unit);
     let bound = match (&expression, bound_of_edges(node)) {
         (Some(Expression::CrossingVersions { .. }), Some(most)) => {
@@ -100,6 +100,7 @@ fn read_window(
     word: &str,
     node: &Node,
     fields: &mut Fields<'_>,
+    names: &Names,
     timeline: &[Step],
     problems: &mut Problems,
 ) -> Option<Window> {
@@ -108,13 +109,13 @@ fn read_window(
             let action = node.text(problems)?;
             if !timeline.iter().any(|step| step.name == action) {
                 let known = timeline.iter().map(|step| step.name.as_str());
-                problems.push(unknown(node, "action", action, "the timeline", known));
+                names.object(unknown(node, "action", action, "the timeline", known), problems);
             }
             Some(action.to_owned())
         }),
         _ => None,
     };
-    if timeline.is_empty() && word != "run" {
+    if timeline.is_empty() && word != "run" && !names.blind {
         let problem = Problem::new(&node.place, format!("there is no window `{word}` without a timeline"));
         problems.push(problem.help("use `run`, or add an action to the timeline"));
         return None;
@@ -174,13 +175,8 @@ fn requests(fields: &mut Fields<'_>, names: &Names, problems: &mut Problems) -> 
         let journey = node.text(problems)?;
         if !names.journeys.contains_key(journey) {
             let place = format!("the load of world `{}`", names.world);
-            problems.push(unknown(
-                node,
-                "journey",
-                journey,
-                &place,
-                names.journeys.keys().map(String::as_str),
-            ));
+            let known = names.journeys.keys().map(String::as_str);
+            names.object(unknown(node, "journey", journey, &place, known), problems);
         }
         Some(journey.to_owned())
     });
@@ -189,7 +185,7 @@ fn requests(fields: &mut Fields<'_>, names: &Names, problems: &mut Problems) -> 
         let known = names.journeys.iter().filter(|(name, _)| journey.as_ref().is_none_or(|j| j == *name));
         let known = known.flat_map(|(_, requests)| requests).map(String::as_str).collect::<Vec<_>>();
         if !known.contains(&request) {
-            problems.push(unknown(node, "request", request, "these journeys", known));
+            names.object(unknown(node, "request", request, "these journeys", known), problems);
         }
         Some(request.to_owned())
     });
@@ -206,7 +202,7 @@ fn read_edges(node: &Node, names: &Names, problems: &mut Problems) -> Option<Exp
     if !names.edges().iter().any(|(_, _, crossing)| *crossing) {
         let title = format!("no call of world `{}` can cross versions, so this cannot fail", names.world);
         let help = "the world's `calls` must name who calls whom, and its Deployments carry at least two values of `version`";
-        problems.push(Problem::new(&node.place, title).help(help));
+        names.object(Problem::new(&node.place, title).help(help), problems);
         return None;
     }
     Some(Expression::CrossingVersions { min_requests: min_requests.map_or(1, u64::from) })

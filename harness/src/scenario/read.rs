@@ -50,10 +50,13 @@ fn read(node: &Node, path: &Path, shown: &str, text: String, problems: &mut Prob
     let expect = fields.optional("expect");
     fields.finish(problems);
 
-    // Without its world no name in the rest can be judged.
-    let world = world.and_then(|node| read_world(node, path, problems))?;
-    let journeys = read_journeys(&world, &node.place, problems)?;
-    let mut names = Names::of(&world, &journeys);
+    // Without its world no name in the rest can be judged, but everything else in it can.
+    let world = world.and_then(|node| read_world(node, path, problems));
+    let journeys = world.as_ref().and_then(|world| read_journeys(world, &node.place, problems));
+    let mut names = match (&world, &journeys) {
+        (Some(world), Some(journeys)) => Names::of(world, journeys),
+        _ => Names::blind(),
+    };
     let load = load.and_then(|node| read_load(node, &mut names, problems));
     let timeline = steps.map(|node| timeline::read(node, &names, problems)).unwrap_or_default();
     let steady =
@@ -70,8 +73,8 @@ fn read(node: &Node, path: &Path, shown: &str, text: String, problems: &mut Prob
     if let Some(load) = &load {
         let times = check::Times { load, timeline: &timeline };
         check::times(&times, !steady.is_empty(), problems);
-        for objective in objectives.iter().chain(&steady) {
-            check::objective(objective, &times, &names, problems);
+        for objective in objectives.iter().chain(&steady).filter(|_| !names.blind) {
+            check::objective(objective, &times, &names, problems, &mut warnings);
         }
         for step in &timeline {
             check::action(step, &names, &mut warnings);
@@ -84,8 +87,8 @@ fn read(node: &Node, path: &Path, shown: &str, text: String, problems: &mut Prob
         name: name?,
         about: about?,
         seed: seed.unsigned_abs(),
-        world,
-        journeys,
+        world: world?,
+        journeys: journeys?,
         names,
         load: load?,
         steady,
@@ -181,8 +184,10 @@ fn read_load(node: &Node, names: &mut Names, problems: &mut Problems) -> Option<
         }
         None => BTreeMap::new(),
     };
-    // Objectives may only speak of what is driven.
-    names.journeys.retain(|name, _| journeys.contains_key(name));
+    // Objectives may only speak of what is driven, once that is known.
+    if !journeys.is_empty() {
+        names.journeys.retain(|name, _| journeys.contains_key(name));
+    }
     let timeout = timeout.unwrap_or(Duration::from_secs(2));
     let arrivals = read_arrivals(arrivals, in_flight, timeout, problems);
     if journeys.is_empty() {
@@ -235,8 +240,9 @@ fn journey(node: &Node, names: &Names, problems: &mut Problems) -> Option<String
     let name = node.text(problems)?;
     if !names.journeys.contains_key(name) {
         let place = format!("world `{}`", names.world);
-        problems.push(unknown(node, "journey", name, &place, names.journeys.keys().map(String::as_str)));
-        return None;
+        let problem = unknown(node, "journey", name, &place, names.journeys.keys().map(String::as_str));
+        names.object(problem, problems);
+        return names.blind.then(|| name.to_owned());
     }
     Some(name.to_owned())
 }

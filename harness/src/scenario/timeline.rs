@@ -94,7 +94,7 @@ fn read_selector(
             if hit.is_empty() && !labels.is_empty() {
                 let title =
                     format!("no Deployment of world `{}` has pods with all these labels", names.world);
-                problems.push(Problem::new(&node.place, title));
+                names.object(Problem::new(&node.place, title), problems);
                 return None;
             }
             Some((labels, hit))
@@ -117,14 +117,15 @@ fn read_labels(node: &Node, names: &Names, problems: &mut Problems) -> Option<BT
                 let place = format!("the pods of world `{}`", names.world);
                 let mut named = entry.node.clone();
                 named.place = entry.place.clone();
-                problems.push(unknown(&named, "label", &entry.key, &place, known.keys().copied()));
+                let problem = unknown(&named, "label", &entry.key, &place, known.keys().copied());
+                names.object(problem, problems);
             }
             Some(values) if !values.contains(&value) => {
                 values.sort_unstable();
                 values.dedup();
                 let kind = format!("value of label `{}`", entry.key);
                 let place = format!("world `{}`", names.world);
-                problems.push(unknown(&entry.node, &kind, value, &place, values.iter().copied()));
+                names.object(unknown(&entry.node, &kind, value, &place, values.iter().copied()), problems);
             }
             Some(_) => {}
         }
@@ -147,7 +148,7 @@ fn deployment<'n>(
     let found = names.deployment(name);
     if found.is_none() {
         let place = format!("world `{}`", names.world);
-        problems.push(unknown(node, "Deployment", name, &place, names.deployment_names()));
+        names.object(unknown(node, "Deployment", name, &place, names.deployment_names()), problems);
     }
     found
 }
@@ -196,7 +197,10 @@ fn read_fault(
         let service = node.text(problems)?;
         if !names.services.iter().any(|known| known == service) {
             let known = names.services.iter().map(String::as_str);
-            problems.push(unknown(node, "service", service, &format!("world `{}`", names.world), known));
+            names.object(
+                unknown(node, "service", service, &format!("world `{}`", names.world), known),
+                problems,
+            );
         }
         Some(service.to_owned())
     });

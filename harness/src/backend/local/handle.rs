@@ -43,6 +43,7 @@ pub struct Local {
     id: String,
     /// None when it was gone before it could be looked at.
     supervisor: Option<Identity>,
+    world: String,
     verbs: Verbs,
     objects: Objects,
     entry: String,
@@ -121,6 +122,7 @@ impl Local {
         Ok(Self {
             id: status.run.clone(),
             supervisor: Identity::of(status.supervisor),
+            world: status.world.clone(),
             objects: Objects::new(verbs.client()),
             entry,
             urls,
@@ -138,6 +140,10 @@ impl Local {
 
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    pub fn world(&self) -> &str {
+        &self.world
     }
 
     pub fn objects(&self) -> &Objects {

@@ -46,8 +46,8 @@ pub const WARDEN: &str = "warden";
 /// The API's socket in the runtime folder.
 pub const SOCKET: &str = "api.sock";
 const ADS_SOCKET: &str = "ads.sock";
-/// The field manager of the world's own objects.
-pub const MANAGER: &str = "meshquake-world";
+/// The field manager of the world's own objects: the one under which `apply` changes them later.
+pub const MANAGER: &str = crate::backend::objects::FIELD_MANAGER;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
