@@ -34,7 +34,7 @@ name: short
 about: Nothing is shaken.
 seed: 7
 world: {use: WORLD}
-load: {journey: chain, rate: 50/s, for: 1500ms, warm-up: 200ms}
+load: {journey: chain, rate: 50/s, for: 2500ms, warm-up: 200ms}
 timeline: []
 objectives:
   - name: every line is unmixed
