@@ -32,20 +32,22 @@ use crate::world;
 const NAMESPACE: &str = "pinning";
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The shop, built as the harness builds it, and Envoy.
+/// The shop, built by the harness as for any run, and Envoy.
 fn programs() -> (PathBuf, PathBuf) {
-    let built = std::process::Command::new(env!("CARGO")).args(["build", "--quiet", "-p", "shop"]).status();
-    assert!(built.expect("cargo runs").success(), "the shop is built");
-    let own = std::env::current_exe().expect("this program");
-    let shop = own.ancestors().skip(1).take(3).map(|folder| folder.join("shop")).find(|path| path.is_file());
+    let images = world::build::build(&pinning(), &mut |_| {}).expect("the shop is built");
+    let shop = images.values().next().and_then(|image| image.command.first()).expect("the shop's program");
     let envoy = parts::find(Part::Envoy, &|_| {}).expect("Envoy is here or can be fetched");
-    (shop.expect("the shop lies beside this program"), envoy.path)
+    (PathBuf::from(shop), envoy.path)
+}
+
+fn pinning() -> world::World {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/deploy/pinning");
+    let world = world::World::load(&folder.display().to_string(), None, &folder, &Place::new("test", 1));
+    world.expect("the world loads")
 }
 
 fn objects() -> Vec<Object> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/deploy/pinning");
-    let world = world::World::load(&folder.display().to_string(), None, &folder, &Place::new("test", 1));
-    world.expect("the world loads").objects
+    pinning().objects
 }
 
 /// The entry's route with these weights.
