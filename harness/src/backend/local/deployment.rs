@@ -95,14 +95,25 @@ fn plan(replicas: usize, rollout: Rollout, members: &[Member]) -> Steps {
 /// Follows the store until its end and keeps every Deployment as it should be.
 pub async fn control(store: Store) {
     let mut versions = store.versions();
+    let mut seen: Option<(Vec<Arc<Entry>>, Vec<Arc<Entry>>)> = None;
     loop {
-        if let Err(error) = reconcile(&store) {
-            tracing::error!(%error, "Deployments cannot be reconciled");
+        let now = (store.all(&POD), store.all(&DEPLOYMENT));
+        // Most changes are none of this controller's business.
+        if !seen.as_ref().is_some_and(|(pods, deployments)| same(pods, &now.0) && same(deployments, &now.1)) {
+            if let Err(error) = reconcile(&store) {
+                tracing::error!(%error, "Deployments cannot be reconciled");
+            }
+            seen = Some(now);
         }
         if versions.changed().await.is_err() {
             return;
         }
     }
+}
+
+/// Entries are replaced, never changed in place.
+fn same(before: &[Arc<Entry>], after: &[Arc<Entry>]) -> bool {
+    before.len() == after.len() && before.iter().zip(after).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 /// Takes one step for every Deployment and updates its status. What it does changes the store, so it is called again.
@@ -301,7 +312,7 @@ mod tests {
 
     #[test]
     fn a_deployment_gets_its_pods_and_a_killed_one_is_replaced() {
-        let store = Store::new(|_| Ok(()));
+        let store = Store::new(|_| Ok(None));
         let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
             "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}},
                 "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "app"}]}}}});

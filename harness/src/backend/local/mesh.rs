@@ -143,8 +143,6 @@ pub async fn control(site: Arc<Site>) {
 #[derive(Default)]
 struct Control {
     translator: Translator,
-    /// The model, and the version of the objects that it was made of.
-    model: Option<(u64, model::Mesh)>,
     members: Members,
     /// `POD.NAMESPACE` to the node's name.
     known: BTreeMap<String, String>,
@@ -154,15 +152,8 @@ impl Control {
     /// Brings everything up to date. Returns when it must be called again even if nothing changes.
     fn update(&mut self, site: &Site, mesh: &Mesh) -> Option<Instant> {
         let version = site.store.version();
-        let written = site.store.written_version();
-        if self.model.as_ref().is_none_or(|(of, _)| *of != written) {
-            match model::Mesh::from_objects(&site.store.written().0, model::Settings::default()) {
-                Ok((model, _)) => self.model = Some((written, model)),
-                // The store lets no such objects in.
-                Err(problems) => tracing::error!(%problems, "objects that were checked before"),
-            }
-        }
-        let Some((_, model)) = &self.model else { return None };
+        let model = site.store.mesh()?;
+        let model = model.as_ref();
         let pods = site.store.all(&POD);
         let seen = self.members.look(&pods, site.settings.endpoint_lag);
         let gateways = gateway::proxies(&pods, mesh, model);

@@ -22,7 +22,7 @@ const GIVEN_NAMESPACES: [&str; 2] = ["default", "istio-system"];
 
 /// All objects, with what the checks look up in them.
 struct Objects<'o> {
-    all: &'o [Object],
+    all: Vec<&'o Object>,
     deployments: Vec<Deployment>,
 }
 
@@ -35,26 +35,31 @@ struct Images<'i> {
 /// Pushes everything that is wrong; hands back what is inert or probably not meant.
 pub(super) fn check(objects: &[Object], file: &WorldFile, problems: &mut Problems) -> Findings {
     let images = Images { names: file.images.keys().map(String::as_str).collect(), file: &file.place.file };
-    let objects = Objects::new(objects);
-    let findings = check_all(&objects, &images, problems);
+    let objects = Objects::new(objects.iter().collect());
+    let (_, findings) = check_all(&objects, &images, problems);
     world_file(&objects, file, problems);
     findings
 }
 
-/// Checks the objects of a world that is up, as they would be after a change.
+/// Checks the objects of a world that is up, as they would be after a change; hands back the mesh that they make.
 pub fn check_objects<'i>(
-    objects: &[Object],
+    objects: &[&Object],
     images: impl IntoIterator<Item = &'i String>,
-) -> Result<(), Problems> {
+) -> Result<Option<Mesh>, Problems> {
     let mut problems = Problems::default();
     let images = Images { names: images.into_iter().map(String::as_str).collect(), file: "world.yaml" };
-    check_all(&Objects::new(objects), &images, &mut problems);
-    problems.into_result(())
+    let (mesh, _) = check_all(&Objects::new(objects.to_vec()), &images, &mut problems);
+    problems.into_result(mesh)
 }
 
-fn check_all(objects: &Objects<'_>, images: &Images<'_>, problems: &mut Problems) -> Findings {
+/// The mesh is only there when nothing is wrong with it.
+fn check_all(
+    objects: &Objects<'_>,
+    images: &Images<'_>,
+    problems: &mut Problems,
+) -> (Option<Mesh>, Findings) {
     let mut findings = Findings::default();
-    for object in objects.all {
+    for object in &objects.all {
         findings.inert.extend(kind(object, problems));
         objects.namespace_exists(object, problems);
         match object.kind() {
@@ -64,37 +69,41 @@ fn check_all(objects: &Objects<'_>, images: &Images<'_>, problems: &mut Problems
             _ => {}
         }
     }
-    match Mesh::from_objects(objects.all, Settings::default()) {
-        Ok((_, more)) => {
+    let mesh = match Mesh::from_objects(objects.all.iter().copied(), Settings::default()) {
+        Ok((mesh, more)) => {
             findings.inert.extend(more.inert);
             findings.warnings.extend(more.warnings);
+            Some(mesh)
         }
-        Err(found) => problems.extend(found),
-    }
+        Err(found) => {
+            problems.extend(found);
+            None
+        }
+    };
     findings.inert.sort();
     findings.inert.dedup();
-    findings
+    (mesh, findings)
 }
 
 impl<'o> Objects<'o> {
-    fn new(all: &'o [Object]) -> Self {
-        Self { all, deployments: all.iter().filter_map(Deployment::read).collect() }
+    fn new(all: Vec<&'o Object>) -> Self {
+        Self { deployments: all.iter().copied().filter_map(Deployment::read).collect(), all }
     }
 
     fn named(&self, kind: &str, namespace: &str, name: &str) -> Option<&'o Object> {
-        self.all.iter().find(|one| one.kind() == kind && one.name() == name && namespace_of(one) == namespace)
+        self.all.iter().copied().find(|one| one.kind() == kind && one.name() == name && namespace_of(one) == namespace)
     }
 
     /// The names of a kind's objects in a namespace.
     fn names(&self, kind: &str, namespace: &str) -> Vec<&'o str> {
         let of_kind = self.all.iter().filter(|one| one.kind() == kind && namespace_of(one) == namespace);
-        of_kind.map(Object::name).collect()
+        of_kind.map(|one| one.name()).collect()
     }
 
     fn namespace_exists(&self, object: &Object, problems: &mut Problems) {
         let namespace = namespace_of(object);
         let known: Vec<&str> =
-            self.all.iter().filter(|one| one.kind() == "Namespace").map(Object::name).collect();
+            self.all.iter().filter(|one| one.kind() == "Namespace").map(|one| one.name()).collect();
         let given = GIVEN_NAMESPACES.contains(&namespace) || known.contains(&namespace);
         if object.kind() == "Namespace" || given {
             return;

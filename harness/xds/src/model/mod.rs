@@ -97,7 +97,10 @@ pub struct Findings {
 
 impl Mesh {
     /// Checks all objects, and each against the others; kinds that are no part of a mesh are passed over.
-    pub fn from_objects(objects: &[Object], settings: Settings) -> Result<(Self, Findings), Problems> {
+    pub fn from_objects<'o>(
+        objects: impl IntoIterator<Item = &'o Object>,
+        settings: Settings,
+    ) -> Result<(Self, Findings), Problems> {
         let mut problems = Problems::default();
         let mut findings = Findings::default();
         let mut mesh = Self {
@@ -110,7 +113,7 @@ impl Mesh {
             peer_authentications: Vec::new(),
             telemetries: Vec::new(),
         };
-        let mut objects: Vec<&Object> = objects.iter().collect();
+        let mut objects: Vec<&Object> = objects.into_iter().collect();
         objects.sort_by_key(|object| age(object));
         let mut unread = BTreeSet::new();
         for object in objects {

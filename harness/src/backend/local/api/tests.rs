@@ -31,7 +31,7 @@ fn serve() -> Served {
                 meshquake_xds::source::Problem::new(place, "unknown host `bad`").help("did you mean `bed`?"),
             );
         }
-        problems.into_result(())
+        problems.into_result(None)
     });
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("api.sock");

@@ -241,7 +241,7 @@ mod tests {
     use crate::backend::local::store::unpack;
 
     fn store() -> Store {
-        let store = Store::new(|_| Ok(()));
+        let store = Store::new(|_| Ok(None));
         for object in [
             json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"A": "1", "B": "2"}}),
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "data": {"P": "c2VjcmV0IQ=="}}),

@@ -35,7 +35,7 @@ async fn world(name: &str, deployment: Value) -> World {
     let journal = Journal::create(folder.path(), header).unwrap();
     let site = Arc::new(Site {
         run,
-        store: Store::new(|_| Ok(())),
+        store: Store::new(|_| Ok(None)),
         folder: folder.path().to_owned(),
         logs: folder.path().to_owned(),
         images: BTreeMap::new(),

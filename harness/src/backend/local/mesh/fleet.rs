@@ -125,7 +125,7 @@ mod tests {
             pod["metadata"]["deletionTimestamp"] = "now".into();
         }
         let key = Key::new(&POD, "shop", name);
-        Store::new(|_| Ok(())).transact(|draft| draft.create(key, unpack(pod, "t"), "t")).unwrap().0
+        Store::new(|_| Ok(None)).transact(|draft| draft.create(key, unpack(pod, "t"), "t")).unwrap().0
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Draft {
             && before.object.value == object.value
         {
             // Nothing changed, so the version stays, as in Kubernetes; places and owners may still differ.
-            let entry = Arc::new(Entry { object, owners });
+            let entry = Arc::new(Entry::new(object, owners));
             self.objects.insert(key, entry.clone());
             return entry;
         }
@@ -159,7 +159,7 @@ impl Draft {
     fn commit(&mut self, key: Key, mut object: Object, owners: Owners) -> Arc<Entry> {
         self.version += 1;
         object.value["metadata"]["resourceVersion"] = self.version.to_string().into();
-        let after = Arc::new(Entry { object, owners });
+        let after = Arc::new(Entry::new(object, owners));
         let before = self.objects.insert(key.clone(), after.clone());
         self.changes.push(Change { version: self.version, key, before, after: Some(after.clone()) });
         after

@@ -12,8 +12,9 @@ mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use meshquake_xds::model::Mesh;
 use meshquake_xds::object::Object;
 use meshquake_xds::source::{Place, Problems};
 use serde_json::Value;
@@ -56,19 +57,29 @@ impl fmt::Display for Key {
 }
 
 /// An object as stored: its value as the API shows it, where it was written, and who owns which field.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Entry {
     pub object: Object,
     owners: Owners,
+    /// Made when it is first asked for: every transaction looks at all objects, and few of them change.
+    as_written: OnceLock<Object>,
 }
 
 impl Entry {
+    fn new(object: Object, owners: Owners) -> Self {
+        Self { object, owners, as_written: OnceLock::new() }
+    }
+
     pub fn value(&self) -> &Value {
         &self.object.value
     }
 
     /// What was written, without what the store and the controllers added: the form in which objects are checked.
-    pub fn as_written(&self) -> Object {
+    pub fn as_written(&self) -> &Object {
+        self.as_written.get_or_init(|| self.strip())
+    }
+
+    fn strip(&self) -> Object {
         let mut object = self.object.clone();
         if let Some(fields) = object.value.as_object_mut() {
             fields.shift_remove("status");
@@ -119,8 +130,8 @@ fn show_conflicts(conflicts: &[Conflict]) -> String {
     format!("apply failed with {} conflict(s): {}", conflicts.len(), fields.join(", "))
 }
 
-/// Looks at all written objects together, before a transaction takes effect.
-pub type Check = dyn Fn(&[Object]) -> Result<(), Problems> + Send + Sync;
+/// Looks at all written objects together, before a transaction takes effect, and makes a mesh of them.
+pub type Check = dyn Fn(&[&Object]) -> Result<Option<Mesh>, Problems> + Send + Sync;
 
 /// The store. Clones share it.
 #[derive(Clone)]
@@ -134,13 +145,13 @@ pub struct Store {
 struct Inner {
     objects: BTreeMap<Key, Arc<Entry>>,
     version: u64,
-    /// The last version at which something changed that people write.
-    written: u64,
+    /// What the last check made of all that people write.
+    mesh: Option<Arc<Mesh>>,
     history: VecDeque<Arc<Change>>,
 }
 
 impl Store {
-    pub fn new(check: impl Fn(&[Object]) -> Result<(), Problems> + Send + Sync + 'static) -> Self {
+    pub fn new(check: impl Fn(&[&Object]) -> Result<Option<Mesh>, Problems> + Send + Sync + 'static) -> Self {
         let inner = Arc::new(Mutex::new(Inner::default()));
         Self { inner, version: watch::Sender::new(0), check: Arc::new(check) }
     }
@@ -160,9 +171,9 @@ impl Store {
         self.lock().version
     }
 
-    /// The version of the last change of what people write.
-    pub fn written_version(&self) -> u64 {
-        self.lock().written
+    /// The mesh that the written objects make.
+    pub fn mesh(&self) -> Option<Arc<Mesh>> {
+        self.lock().mesh.clone()
     }
 
     pub fn get(&self, key: &Key) -> Option<Arc<Entry>> {
@@ -181,12 +192,6 @@ impl Store {
     /// All objects of a kind.
     pub fn all(&self, kind: &Kind) -> Vec<Arc<Entry>> {
         self.list(kind, None, &Selector::default()).0
-    }
-
-    /// Everything that was written by people, in the form in which it is checked, and its version.
-    pub fn written(&self) -> (Vec<Object>, u64) {
-        let inner = self.lock();
-        (written(&inner.objects), inner.version)
     }
 
     /// What happened after `version`, oldest first.
@@ -219,10 +224,10 @@ impl Store {
         let mut inner = self.lock();
         let mut draft = Draft::new(inner.objects.clone(), inner.version);
         let outcome = write(&mut draft)?;
-        if draft.wants_check() {
-            (self.check)(&written(&draft.objects)).map_err(Error::Invalid)?;
-        }
-        let checked = draft.wants_check();
+        let checked = match draft.wants_check() {
+            true => Some((self.check)(&written(&draft.objects)).map_err(Error::Invalid)?),
+            false => None,
+        };
         let (objects, version, changes) = draft.finish();
         if !for_good {
             return Ok((outcome, version));
@@ -230,8 +235,8 @@ impl Store {
         inner.objects = objects;
         let changed = inner.version != version;
         inner.version = version;
-        if checked {
-            inner.written = version;
+        if let Some(mesh) = checked {
+            inner.mesh = mesh.map(Arc::new);
         }
         inner.history.extend(changes.into_iter().map(Arc::new));
         let excess = inner.history.len().saturating_sub(HISTORY);
@@ -244,7 +249,7 @@ impl Store {
     }
 }
 
-fn written(objects: &BTreeMap<Key, Arc<Entry>>) -> Vec<Object> {
+fn written(objects: &BTreeMap<Key, Arc<Entry>>) -> Vec<&Object> {
     let written = objects.iter().filter(|(key, _)| key.kind.access == Access::Written);
     written.map(|(_, entry)| entry.as_written()).collect()
 }

@@ -11,7 +11,7 @@ fn store() -> Store {
         for object in objects.iter().filter(|o| o.value["data"]["bad"] == "yes") {
             problems.push(meshquake_xds::source::Problem::new(object.place("/data/bad"), "bad data"));
         }
-        problems.into_result(())
+        problems.into_result(None)
     })
 }
 
