@@ -12,6 +12,7 @@ pub mod backend;
 pub mod cli;
 pub mod event;
 pub mod judge;
+mod leash;
 pub mod load;
 pub mod parts;
 pub mod problem;

@@ -4,13 +4,14 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::lock::Pin;
 use super::{Progress, on_path, spawn};
+use crate::leash::{self, Leash};
 
 /// The ways to call pip, in the order in which they are tried.
 const WAYS: [&[&str]; 3] = [&["pip"], &["pip3"], &["python3", "-m", "pip"]];
@@ -54,7 +55,7 @@ fn call(
     let temporary = folder.join("pip");
     fs::create_dir_all(&temporary)
         .map_err(|error| format!("cannot write {}: {error}", temporary.display()))?;
-    let mut command = Command::new(program);
+    let mut command = leash::command(program);
     command
         .args(arguments)
         .args(pin.pip_arguments())
@@ -65,10 +66,10 @@ fn call(
         .env("TMPDIR", &temporary)
         .env("PIP_REQUIRE_VIRTUALENV", "0")
         .env("PATH", path.map_or_else(OsString::new, OsString::from))
-        .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
     let mut child = spawn(&mut command).map_err(|error| format!("cannot start: {error}"))?;
+    let _leash = Leash::of(&mut child);
     let said = collect(&mut child);
     let status = watch(pin, child, folder, patience, progress)?;
     if !status.success() {

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value as Json;
 
 use super::{Builder, Error, Progress};
+use crate::leash::{self, Leash};
 use crate::world::Build;
 
 /// What cargo sets for the programs and tests that it runs. Were it handed on, build scripts would see another
@@ -47,6 +48,7 @@ pub(super) fn build(
     let no_cargo =
         |source| Error::NoCargo { program: builder.cargo.clone(), package: package.clone(), source };
     let mut child = command(builder, workspace, build, wanted).spawn().map_err(no_cargo)?;
+    let _leash = Leash::of(&mut child);
     let stdout = child.stdout.take();
     // Both pipes are read at once, or cargo would wait for us while we wait for it.
     let artifacts = std::thread::spawn(move || {
@@ -66,6 +68,9 @@ pub(super) fn build(
     }
     let status = child.wait().map_err(no_cargo)?;
     let artifacts = artifacts.join().ok().and_then(Result::ok).unwrap_or_default();
+    if leash::not_started(status) {
+        return Err(no_cargo(std::io::Error::other(words.join(" "))));
+    }
     if !status.success() {
         let words = told(&words);
         return Err(Error::Failed { package, words });
@@ -74,7 +79,7 @@ pub(super) fn build(
 }
 
 fn command(builder: &Builder, workspace: &Path, build: &Build, wanted: &BTreeSet<String>) -> Command {
-    let mut command = Command::new(&builder.cargo);
+    let mut command = leash::command(&builder.cargo);
     // The programs alone are built, but with the features that the whole workspace gives to what they depend on:
     // else the same dependencies would be compiled twice, once for the harness and once for the shop.
     command.current_dir(workspace).args(["build", "--workspace", "--no-default-features"]);
@@ -95,7 +100,7 @@ fn command(builder: &Builder, workspace: &Path, build: &Build, wanted: &BTreeSet
             command.env_remove(name);
         }
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 

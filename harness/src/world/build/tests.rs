@@ -129,3 +129,12 @@ fn without_a_workspace_or_build_programs_come_from_path() {
     let error = plain("no-such-program", Some(build)).expect_err("nobody has it").to_string();
     assert!(error.contains("lies in no cargo workspace"), "{error}");
 }
+
+#[test]
+fn a_cargo_that_is_not_there_is_told() {
+    let folder = workspace();
+    let builder = Builder { cargo: "/no/such/cargo".into(), ..Builder::from_environment() };
+    let world = folder.path().join("tiny/deploy/world");
+    let error = builder.images(&world, &image("tiny", &[]), &mut |_| {}).expect_err("no cargo").to_string();
+    assert!(error.starts_with("cannot start `/no/such/cargo`, which builds package `tiny`: "), "{error}");
+}
