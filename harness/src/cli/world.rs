@@ -70,10 +70,9 @@ impl Up {
         let images = backend::build(world, |text| tell(&text)).await?;
         let kept = run::folder::default_root().join("../up");
         let site = Site { world, images: &images, folder: &kept, on_localhost: true };
-        let backend = Backend::up(&self.place.backend, site, &|text| tell(&text)).await.map_err(|error| {
-            let kept = error.collected.iter().flat_map(|file| &file.tail).cloned().collect::<Vec<_>>();
-            if kept.is_empty() { error.to_string() } else { format!("{error}\n{}", kept.join("\n")) }
-        })?;
+        let backend = Backend::up(&self.place.backend, site, &|text| tell(&text))
+            .await
+            .map_err(|error| not_up(&error))?;
         let facts = backend.facts();
         backend.release().await?;
         let id = backend.id();
@@ -90,6 +89,18 @@ impl Up {
         }
         Ok(())
     }
+}
+
+/// Why a world did not come up, with the end of each log that says something new.
+fn not_up(error: &backend::NotUp) -> String {
+    let mut text = error.to_string();
+    for file in &error.collected {
+        let new = file.tail.iter().filter(|line| !text.contains(line.trim())).cloned().collect::<Vec<_>>();
+        if !new.is_empty() {
+            text += &format!("\n{}:\n{}", file.path, new.join("\n"));
+        }
+    }
+    text
 }
 
 #[derive(Args)]

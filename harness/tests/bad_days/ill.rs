@@ -72,6 +72,8 @@ fn an_app_that_dies_at_start() {
     }
     let (_bed, told) = up("echo 'cannot open the ledger'; exit 3");
     says(&told, &["pod ledger-", "3", "cannot open the ledger"]);
+    assert_eq!(told.matches("cannot open the ledger").count(), 1, "told once: {told}");
+    assert!(!told.contains("istio-proxy"), "what the sidecar lacks is no news: {told}");
 }
 
 #[test]
@@ -92,5 +94,17 @@ fn an_app_that_listens_where_nobody_looks() {
         return;
     }
     let (_bed, told) = up("exec python3 -m http.server 18080 --bind 127.0.0.1");
-    says(&told, &["pod ledger-", "the app listens on 127.0.0.1:18080", "$BIND_IP"]);
+    says(&told, &["pod ledger-", "the app listens on 127.0.0.1:18080", "$BIND_IP", "will not come about"]);
+}
+
+#[test]
+fn an_app_that_wants_every_address() {
+    if cannot_run() {
+        return;
+    }
+    if std::process::Command::new("python3").arg("--version").output().is_err() {
+        return;
+    }
+    let (_bed, told) = up("exec python3 -m http.server 18080 --bind 0.0.0.0");
+    says(&told, &["pod ledger-", "$BIND_IP"]);
 }

@@ -32,6 +32,8 @@ use crate::world;
 
 /// How long a world may take until all of it is ready.
 const READY_LIMIT: Duration = Duration::from_secs(60);
+/// How long nothing is said of what it waits for.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How long it may take to end.
 const DOWN_LIMIT: Duration = Duration::from_secs(10);
 /// How long a dead address may take to refuse.
@@ -92,7 +94,7 @@ impl Local {
         let mut started = start::start(up).await.map_err(|error| not_up(explain(&error)))?;
         started.remarks.iter().cloned().for_each(tell);
         let verbs = Verbs::new(&started.socket);
-        if let Err(error) = start::ready(&verbs, READY_LIMIT, |_| {}).await {
+        if let Err(error) = start::ready(&verbs, READY_LIMIT, telling(tell)).await {
             let collected = collect::collect(&verbs, site.folder).await;
             // Whoever reads the error finds the machine as it was before.
             started.give_up(DOWN_LIMIT).await;
@@ -274,6 +276,19 @@ pub async fn take_back(socket: PathBuf, undo: serde_json::Value) -> Result<Strin
         })
     };
     tokio::task::spawn_blocking(taking_back).await.map_err(|error| error.to_string())?
+}
+
+/// Tells from time to time what a world is waiting for, so that nobody has to guess.
+fn telling(tell: &(dyn Fn(String) + Sync)) -> impl FnMut(&Status) {
+    let began = Instant::now();
+    let mut told = began;
+    move |status| {
+        if told.elapsed() >= PATIENCE {
+            told = Instant::now();
+            let waited = began.elapsed().as_secs();
+            tell(format!("waited {waited} s: {}", start::describe(status).replace("\n ", ";")));
+        }
+    }
 }
 
 /// Images as the supervisor wants them.

@@ -75,11 +75,12 @@ fn tail(text: &[u8], count: usize) -> usize {
     breaks.map(|(at, _)| at + 1).nth(count - 1).unwrap_or(0)
 }
 
-/// The last lines of a log file, for messages about a process that died. At most 16 kB are looked at.
-pub async fn last_lines(path: &Path, count: usize) -> std::io::Result<String> {
+/// The last lines of a log file behind its first `from` bytes, for messages about a process that died. At most
+/// 16 kB are looked at.
+pub async fn last_lines(path: &Path, from: u64, count: usize) -> std::io::Result<String> {
     let mut file = tokio::fs::File::open(path).await?;
     let length = file.metadata().await?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(16 * 1024))).await?;
+    file.seek(SeekFrom::Start(length.saturating_sub(16 * 1024).max(from))).await?;
     let mut text = Vec::new();
     file.read_to_end(&mut text).await?;
     let start = tail(&text, count);

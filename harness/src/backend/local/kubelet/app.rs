@@ -18,8 +18,12 @@ const LINES: usize = 10;
 /// Probes come this fast until an app is ready for the first time, so that nobody waits for a period.
 const EAGER: Duration = Duration::from_millis(10);
 const LESS_EAGER: Duration = Duration::from_millis(100);
+/// How programs say that somebody else has their address.
+const IN_USE: [&str; 2] = ["ddress already in use", "EADDRINUSE"];
 /// An app that is not ready by then is looked at: perhaps it listens at the wrong address.
 const SUSPICIOUS: Duration = Duration::from_millis(500);
+/// One that has listened at the wrong address for so long, and at the right one never, is not going to move.
+const ASTRAY_AFTER: Duration = Duration::from_secs(3);
 
 /// Runs the app until the pod ends and the process is gone.
 pub async fn run(pod: &Pod, container: &Value) {
@@ -27,6 +31,8 @@ pub async fn run(pod: &Pod, container: &Value) {
     let mut backoff = Backoff::new(settings.backoff, settings.longest_backoff, settings.backoff_reset);
     loop {
         let begun = Instant::now();
+        // What earlier starts wrote is not the last word of this one.
+        let written = tokio::fs::metadata(pod.app_log()).await.map_or(0, |log| log.len());
         match start(pod, container).await {
             Ok(process) => {
                 pod.report(|state| {
@@ -43,7 +49,7 @@ pub async fn run(pod: &Pod, container: &Value) {
                         process.terminate(pod.grace()).await
                     }
                 };
-                ended(pod, exit).await;
+                ended(pod, exit, written).await;
             }
             Err(message) => {
                 pod.event(true, "Failed", &message);
@@ -97,12 +103,16 @@ async fn start(pod: &Pod, container: &Value) -> Result<Process, String> {
     pod.site.spawner.spawn(spec).await.map_err(|error| chain(&error))
 }
 
-async fn ended(pod: &Pod, exit: Exit) {
-    let message = last_lines(&pod.app_log(), LINES).await.unwrap_or_default();
+async fn ended(pod: &Pod, exit: Exit, written: u64) {
+    let mut message = last_lines(&pod.app_log(), written, LINES).await.unwrap_or_default();
+    if IN_USE.iter().any(|words| message.contains(words)) {
+        // Its sidecar has the same port at the pod's address, so an app that wants every address gets none.
+        message += &format!("\n(on local an app must listen on $BIND_IP, here {})", pod.addresses.app);
+    }
     pod.event(true, "BackOff", &format!("the app {exit}"));
     pod.report(|state| {
         let Some(app) = &mut state.app else { return };
-        app.ready = false;
+        (app.ready, app.astray) = (false, false);
         app.pid = None;
         app.found = format!("it {exit}");
         app.phase =
@@ -143,7 +153,7 @@ async fn begin(pod: &Pod, probe: &Probe) -> Result<(), String> {
         match probe.ask(pod.addresses.app).await {
             Ok(()) => return Ok(()),
             Err(found) if begun.elapsed() > limit => return Err(found),
-            Err(found) => note(pod, found),
+            Err(found) => note(pod, found, false),
         }
         pace.pause().await;
     }
@@ -157,18 +167,21 @@ async fn ready(pod: &Pod, container: &Value, process: &Process) {
         tokio::time::sleep(probe.initial_delay).await; // what the probe asks for
         let begun = Instant::now();
         let mut pace = Pace::eager();
+        let mut wrong_since = None;
         while let Err(found) = probe.ask(pod.addresses.app).await {
             let wrong = (begun.elapsed() > SUSPICIOUS)
                 .then(|| listen::complaint(process.pid(), pod.addresses.app, &ports))
                 .flatten();
-            note(pod, wrong.unwrap_or(found));
+            wrong_since = wrong.as_ref().map(|_| wrong_since.unwrap_or_else(Instant::now));
+            let astray = wrong_since.is_some_and(|since| since.elapsed() > ASTRAY_AFTER);
+            note(pod, wrong.unwrap_or(found), astray);
             pace.pause().await;
         }
     }
     // An app that listens everywhere answers here, and takes its port from every other address of the machine.
     if let Some(wrong) = listen::complaint(process.pid(), pod.addresses.app, &ports) {
         pod.event(true, "Unhealthy", &wrong);
-        note(pod, wrong);
+        note(pod, wrong, true);
         return;
     }
     set_ready(pod, true, String::new());
@@ -215,15 +228,18 @@ fn set_ready(pod: &Pod, ready: bool, found: String) -> bool {
     pod.report(|state| {
         if let Some(app) = &mut state.app {
             news = app.ready != ready;
-            app.ready = ready;
-            app.found = found;
+            (app.ready, app.found, app.astray) = (ready, found, false);
         }
     });
     news
 }
 
-fn note(pod: &Pod, found: String) {
-    pod.report(|state| state.app.iter_mut().for_each(|app| app.found.clone_from(&found)));
+fn note(pod: &Pod, found: String, astray: bool) {
+    pod.report(|state| {
+        if let Some(app) = &mut state.app {
+            (app.found, app.astray) = (found, astray);
+        }
+    });
 }
 
 /// The time between two probes before the first success.

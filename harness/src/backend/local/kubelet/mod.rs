@@ -24,6 +24,7 @@ use tokio::task::JoinHandle;
 
 pub use app::chain;
 pub use sidecar::NAME as SIDECAR;
+pub use state::ASTRAY;
 
 use super::site::Site;
 use super::store::Key;

@@ -31,6 +31,7 @@ pub async fn run(pod: &Pod) {
     let log = pod.site.log(&pod.key.namespace, &pod.key.name, NAME);
     loop {
         let begun = std::time::Instant::now();
+        let written = tokio::fs::metadata(&log).await.map_or(0, |log| log.len());
         match start(pod, mesh).await {
             Ok((process, admin)) => {
                 change(pod, |sidecar| {
@@ -48,7 +49,7 @@ pub async fn run(pod: &Pod) {
                     }
                     never = ready(pod, &admin) => match never {},
                 };
-                let message = last_lines(&log, LINES).await.unwrap_or_default();
+                let message = last_lines(&log, written, LINES).await.unwrap_or_default();
                 pod.event(true, "SidecarDied", &format!("the sidecar {exit}; it is started again"));
                 change(pod, |sidecar| {
                     sidecar.ready = false;

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use crate::backend::local::spawn::Exit;
 use crate::backend::local::store::draft::now;
 
+/// Why a pod is not ready whose app listens where nobody looks for it.
+pub const ASTRAY: &str = "ListensElsewhere";
+
 /// What a container is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -31,6 +34,8 @@ pub struct Container {
     pub ready: bool,
     /// What the last probe found, while it is not ready.
     pub found: String,
+    /// It listens where nobody looks for it, and will not be ready because of that.
+    pub astray: bool,
     pub restarts: u32,
     pub last: Option<Ended>,
     pub pid: Option<u32>,
@@ -40,7 +45,17 @@ impl Container {
     pub fn new(name: &str, image: &str) -> Self {
         let phase = Phase::Waiting { reason: "ContainerCreating", message: String::new() };
         let (name, image) = (name.to_owned(), image.to_owned());
-        Self { name, image, phase, ready: false, found: String::new(), restarts: 0, last: None, pid: None }
+        Self {
+            name,
+            image,
+            phase,
+            ready: false,
+            found: String::new(),
+            astray: false,
+            restarts: 0,
+            last: None,
+            pid: None,
+        }
     }
 
     fn status(&self) -> Value {
@@ -106,7 +121,13 @@ impl PodState {
     /// The status; times of conditions that did not change are kept from `before`.
     pub fn status(&self, before: &Value) -> Value {
         let ready = self.is_ready();
-        let unready: Vec<String> = self.containers().filter(|c| !c.ready).map(Container::complaint).collect();
+        // What a sidecar lacks is of no interest while the app is what keeps the pod from getting ready.
+        let failing = self.app.as_ref().filter(|app| app.astray || app.last.is_some() && !app.ready);
+        let unready: Vec<String> = match failing {
+            Some(app) => vec![app.complaint()],
+            None => self.containers().filter(|c| !c.ready).map(Container::complaint).collect(),
+        };
+        let astray = self.app.as_ref().is_some_and(|app| app.astray);
         let condition = |kind: &str, holds: bool, message: &str| {
             let state = if holds { "True" } else { "False" };
             let old = before["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == kind);
@@ -114,7 +135,7 @@ impl PodState {
             let since = since.unwrap_or_else(|| now().into());
             let mut condition = json!({"type": kind, "status": state, "lastTransitionTime": since});
             if !holds {
-                condition["reason"] = "ContainersNotReady".into();
+                condition["reason"] = if astray { ASTRAY } else { "ContainersNotReady" }.into();
                 condition["message"] = message.into();
             }
             condition
@@ -187,9 +208,17 @@ mod tests {
         let last = read.container_statuses.unwrap()[0].last_state.clone().unwrap().terminated.unwrap();
         assert_eq!((last.exit_code, last.signal), (137, Some(9)));
 
+        // One cause is told, not what follows from it.
+        state.sidecar.as_mut().unwrap().ready = false;
+        let why = |state: &PodState| state.status(&Value::Null)["conditions"][3].clone();
+        assert_eq!(why(&state)["message"], "web: CrashLoopBackOff: back-off 10s");
+        state.sidecar.as_mut().unwrap().ready = true;
+        state.app.as_mut().unwrap().astray = true;
+        assert_eq!(why(&state)["reason"], ASTRAY);
+
         let app = state.app.as_mut().unwrap();
         app.phase = Phase::Running { since: now() };
-        app.ready = true;
+        (app.ready, app.astray) = (true, false);
         assert!(super::super::super::deployment::is_ready(&json!({"status": state.status(&status)})));
     }
 }

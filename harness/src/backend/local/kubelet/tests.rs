@@ -125,7 +125,7 @@ async fn an_app_that_dies_says_why() {
     assert_eq!(status["restartCount"], 1, "the first restart comes at once");
     assert_eq!(
         status["state"]["waiting"]["message"],
-        "back-off 600s: it exited with 3; its last lines:\ncannot find the moon\ncannot find the moon"
+        "back-off 600s: it exited with 3; its last lines:\ncannot find the moon"
     );
     assert_eq!(status["lastState"]["terminated"]["exitCode"], 3);
     let events: BTreeSet<String> = world

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::Own;
 use crate::backend::local::deployment::{is_ending, is_ready};
-use crate::backend::local::kubelet::SIDECAR;
 use crate::backend::local::kubelet::env::chaos_socket;
+use crate::backend::local::kubelet::{ASTRAY, SIDECAR};
 use crate::backend::local::mesh::{APP_ADDRESS, is_gateway, labels, node_of};
 use crate::backend::local::site::Site;
 use crate::backend::local::store::Entry;
@@ -126,8 +126,8 @@ fn pod(entry: &Entry) -> Pod {
     let pid = |container: &Value| container["containerID"].as_str()?.strip_prefix("process://")?.parse().ok();
     let (app, sidecar) = (container(false), container(true));
     let conditions = status["conditions"].as_array().into_iter().flatten();
-    let why =
-        conditions.into_iter().find(|c| c["type"] == "Ready").map_or(&status["message"], |c| &c["message"]);
+    let ready = conditions.into_iter().find(|c| c["type"] == "Ready");
+    let why = ready.map_or(&status["message"], |c| &c["message"]);
     let waiting = app["state"]["waiting"]["reason"].as_str().unwrap_or_default();
     Pod {
         namespace: entry.object.namespace().to_owned(),
@@ -136,6 +136,7 @@ fn pod(entry: &Entry) -> Pod {
         ending: is_ending(entry),
         why: why.as_str().unwrap_or_default().to_owned(),
         hopeless: matches!(waiting, "CrashLoopBackOff" | "CreateContainerError")
+            || ready.is_some_and(|c| c["reason"] == ASTRAY)
             || status["phase"] == "Failed",
         address: status["podIP"].as_str().map(str::to_owned),
         app_pid: pid(app),
