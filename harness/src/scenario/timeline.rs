@@ -89,7 +89,12 @@ fn read_selector(
             Some((deployment.labels.clone(), vec![deployment.name.clone()]))
         }
         (_, node) => {
+            let before = problems.0.len();
             let labels = read_labels(node, names, problems)?;
+            // A label that nobody has was told of by itself.
+            if problems.0.len() > before {
+                return None;
+            }
             let hit = names.selected(&labels).into_iter().map(|hit| hit.name.clone()).collect::<Vec<_>>();
             if hit.is_empty() && !labels.is_empty() {
                 let title =

@@ -19,7 +19,11 @@ pub(super) struct Links<'a> {
 }
 
 impl Links<'_> {
-    pub fn check(mut self) {
+    /// Of `broken` ones some field has been refused already; what they name is looked at all the same.
+    pub fn check(mut self, broken: &[VirtualService]) {
+        for service in broken {
+            self.broken(service);
+        }
         for service in &self.mesh.virtual_services {
             self.virtual_service(service);
         }
@@ -74,6 +78,20 @@ impl Links<'_> {
             for matched in &route.matches {
                 self.source(&matched.source, &route.place, service);
             }
+        }
+    }
+
+    /// Only the destinations: all else depends on fields that may be the refused ones.
+    fn broken(&mut self, service: &VirtualService) {
+        let forwards = service.http.iter().flat_map(|route| match &route.action {
+            HttpAction::Forward(forwards) => forwards.as_slice(),
+            _ => &[],
+        });
+        let http = forwards.map(|forward| &forward.destination);
+        let tcp = service.tcp.iter().flat_map(|route| &route.forwards).map(|forward| &forward.destination);
+        // A host that could not be read has no first part.
+        for destination in http.chain(tcp).filter(|destination| !destination.host.starts_with('.')) {
+            self.destination(destination, service);
         }
     }
 

@@ -116,14 +116,21 @@ impl Mesh {
         let mut objects: Vec<&Object> = objects.into_iter().collect();
         objects.sort_by_key(|object| age(object));
         let mut unread = BTreeSet::new();
+        let mut broken = Vec::new();
         for object in objects {
-            let before = problems.0.len();
+            let (before, routed) = (problems.0.len(), mesh.virtual_services.len());
             mesh.add(object, &mut findings, &mut problems);
             if problems.0.len() > before {
                 unread.insert(object.kind().to_owned());
+                if object.kind() == "VirtualService" && mesh.virtual_services.len() == routed {
+                    // What more is wrong with it may only follow from what was told already.
+                    let mut untold = Problems::default();
+                    broken.push(VirtualService::read(object, &mesh.settings.domain, &mut untold));
+                }
             }
         }
-        Links { mesh: &mesh, unread: &unread, findings: &mut findings, problems: &mut problems }.check();
+        let links = Links { mesh: &mesh, unread: &unread, findings: &mut findings, problems: &mut problems };
+        links.check(&broken);
         findings.warnings.sort();
         findings.inert.sort();
         problems.into_result((mesh, findings))

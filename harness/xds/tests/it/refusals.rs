@@ -35,6 +35,43 @@ fn show(problem: &Problem) -> String {
 }
 
 #[test]
+fn a_wrong_field_hides_no_wrong_name() {
+    assert_snapshot!(
+        problems(
+            "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: b}
+spec:
+  hosts: [b]
+  gateways: 5
+  http:
+    - route:
+        - {destination: {host: b}, weight: heavy}
+        - {destination: {host: nowhere}, weight: 5}
+        - {destination: {host: 7}, weight: 5}
+        - {destination: {host: b, port: {number: 81}}}
+"
+        ),
+        @"
+    rules.yaml:7: `spec.gateways` of VirtualService has a value of the wrong type
+        found: `5`
+        allowed: a list
+    rules.yaml:10: `spec.http[].route[].weight` of VirtualService has a value of the wrong type
+        found: the text `heavy`
+        allowed: a whole number
+    rules.yaml:11: unknown service `nowhere` in namespace `shop`
+        allowed: a, b
+    rules.yaml:12: `spec.http[].route[].destination.host` of VirtualService has a value of the wrong type
+        found: `7`
+        allowed: a text (quote numbers and true or false)
+    rules.yaml:13: Service shop/b has no port 81
+        allowed: 80, 90
+    "
+    );
+}
+
+#[test]
 fn fields_unknown_refused_and_wrong() {
     assert_snapshot!(problems(
         "
