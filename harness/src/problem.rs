@@ -95,13 +95,24 @@ impl Rendering {
         let source = self.sources.entry(place.file.to_string()).or_insert_with(|| {
             std::fs::read(&*place.file).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         });
-        let line = source.as_ref()?.lines().nth((place.line as usize).checked_sub(1)?)?;
-        (!line.trim().is_empty()).then(|| harmless(line))
+        let (source, index) = (source.as_ref()?, (place.line as usize).checked_sub(1)?);
+        let line = source.lines().nth(index)?;
+        (!line.trim().is_empty() && !in_secret(source, index)).then(|| harmless(line))
     }
 
     fn paint(&self, text: &str, style: Style) -> String {
         if self.colour { text.style(style).to_string() } else { text.to_owned() }
     }
+}
+
+/// Whether the line with this index belongs to a Secret, whose values must not get into logs.
+fn in_secret(source: &str, index: usize) -> bool {
+    let lines = source.lines().collect::<Vec<_>>();
+    let divides = |line: &&str| line.starts_with("---");
+    let from = lines[..index].iter().rposition(divides).unwrap_or(0);
+    let to = lines[index..].iter().skip(1).position(divides).map_or(lines.len(), |to| index + 1 + to);
+    let plain = |line: &&str| line.replace(['"', '\'', ' '], "").contains("kind:Secret");
+    lines[from..to].iter().any(plain)
 }
 
 /// `FILE has N problems`, or how many there are in which files.
@@ -233,6 +244,14 @@ mod tests {
         let out = rendered(&text, |at| vec![Problem::new(&at(1), "what is `needle`\u{1b}[0m?")]);
         assert!(!out.contains('\u{1b}'));
         insta::assert_snapshot!(out);
+    }
+
+    #[test]
+    fn lines_of_a_secret_are_not_quoted() {
+        let text = "kind: Service\nnaem: shop\n---\n{\"kind\": \"Secret\",\nstringData: {pw: hunter2}}\n---\nkind: Job\nx: y\n";
+        let out = rendered(text, |at| [2, 5, 8].map(|line| Problem::new(&at(line), "wrong")).to_vec());
+        assert!(out.contains("naem: shop") && out.contains("x: y"), "{out}");
+        assert!(!out.contains("hunter2"), "{out}");
     }
 
     #[test]
