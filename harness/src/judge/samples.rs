@@ -1,14 +1,18 @@
 //! The samples of a run: in memory for the judge, and on disk as they come, so that a killed run still has its own.
 //!
-//! The file is OpenMetrics with timestamps, in the order of time. OpenMetrics has no word for the end of a series, so
+//! The file is OpenMetrics with timestamps, in the order of time, compressed: its labels say the same again every
+//! second. What could not be written is missing on disk only, and [`Samples::failure`] tells. OpenMetrics has no word for the end of a series, so
 //! that is a sample of a metric of ours: `meshquake_series_ended{series="…"} 1`.
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use flate2::Compression;
+use flate2::bufread::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use meshquake_promql::{Labels, METRIC_NAME, OutOfOrder, Sample, Store, is_stale, stale_marker};
 
 use super::exposition;
@@ -17,6 +21,10 @@ use super::exposition;
 const ENDED: &str = "meshquake_series_ended";
 /// Its label that holds the series which ended.
 const SERIES: &str = "series";
+/// The file's name in a run's folder.
+pub const FILE: &str = "samples.om.gz";
+/// How a compressed file begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -56,7 +64,9 @@ pub struct Samples {
 #[derive(Default)]
 struct Inner {
     store: Store,
-    file: Option<(PathBuf, BufWriter<File>)>,
+    file: Option<(PathBuf, GzEncoder<BufWriter<File>>)>,
+    /// Why the file ended before the samples did.
+    failed: Option<Error>,
 }
 
 impl Samples {
@@ -68,8 +78,22 @@ impl Samples {
     /// Samples that are also written to a new file, each batch at once.
     pub fn to_file(path: &Path) -> Result<Self, Error> {
         let file = File::create(path).map_err(|source| Error::Write { path: path.to_owned(), source })?;
-        let inner = Inner { store: Store::new(), file: Some((path.to_owned(), BufWriter::new(file))) };
-        Ok(Self { inner: Arc::new(Mutex::new(inner)) })
+        Ok(Self::into_file(path, file))
+    }
+
+    fn into_file(path: &Path, file: File) -> Self {
+        let file = GzEncoder::new(BufWriter::new(file), Compression::fast());
+        let inner = Inner { store: Store::new(), file: Some((path.to_owned(), file)), failed: None };
+        Self { inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    /// Why not every sample is on disk.
+    pub fn failure(&self) -> Option<String> {
+        let inner = self.lock();
+        inner.failed.as_ref().map(|failed| match failed {
+            Error::Write { source, .. } => format!("{failed}: {source}"),
+            other => other.to_string(),
+        })
     }
 
     /// Adds what was seen at one time. A counter that was never seen before was zero at `zero_at`, if that is given:
@@ -89,7 +113,8 @@ impl Samples {
             let value = if reading.value.is_nan() { f64::NAN } else { reading.value };
             inner.append(&reading.labels, Sample { at, value })?;
         }
-        inner.flush()
+        inner.flush();
+        Ok(())
     }
 
     /// Ends series that are gone since `at`.
@@ -101,7 +126,8 @@ impl Samples {
                 inner.append(labels, Sample { at, value: stale_marker() })?;
             }
         }
-        inner.flush()
+        inner.flush();
+        Ok(())
     }
 
     /// Looks at the samples; they do not grow meanwhile.
@@ -119,11 +145,10 @@ impl Samples {
     pub fn close(&self) -> Result<(), Error> {
         let mut inner = self.lock();
         if let Some((path, mut file)) = inner.file.take() {
-            writeln!(file, "# EOF")
-                .and_then(|()| file.flush())
-                .map_err(|source| Error::Write { path, source })?;
+            let closed = writeln!(file, "# EOF").and_then(|()| file.finish()?.flush());
+            closed.map_err(|source| Error::Write { path, source })?;
         }
-        Ok(())
+        inner.failed.take().map_or(Ok(()), Err)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -135,16 +160,21 @@ impl Samples {
 impl Inner {
     fn append(&mut self, labels: &Labels, sample: Sample) -> Result<(), Error> {
         self.store.append(labels, sample)?;
-        if let Some((path, file)) = &mut self.file {
-            write_sample(file, labels, sample)
-                .map_err(|source| Error::Write { path: path.clone(), source })?;
-        }
+        self.write(|file| write_sample(file, labels, sample));
         Ok(())
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
-        let Some((path, file)) = &mut self.file else { return Ok(()) };
-        file.flush().map_err(|source| Error::Write { path: path.clone(), source })
+    fn flush(&mut self) {
+        self.write(|file| file.flush());
+    }
+
+    fn write(&mut self, act: impl FnOnce(&mut GzEncoder<BufWriter<File>>) -> std::io::Result<()>) {
+        let Some((path, file)) = &mut self.file else { return };
+        if let Err(source) = act(file) {
+            self.failed = Some(Error::Write { path: path.clone(), source });
+            // Whatever came after a hole would be read as if there were none.
+            self.file = None;
+        }
     }
 }
 
@@ -176,12 +206,19 @@ fn series_text(labels: &Labels) -> String {
 /// Reads samples back, exactly as they were. A last line that a killed run did not finish is left out.
 pub fn load(path: &Path) -> Result<Store, Error> {
     let read = |source| Error::Read { path: path.to_owned(), source };
-    let mut reader = BufReader::new(File::open(path).map_err(read)?);
+    let mut file = BufReader::new(File::open(path).map_err(read)?);
+    let compressed = file.fill_buf().map_err(read)?.starts_with(&GZIP);
+    let mut reader: Box<dyn BufRead> =
+        if compressed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) };
     let mut store = Store::new();
     let mut text = String::new();
     for line in 1.. {
         text.clear();
-        if reader.read_line(&mut text).map_err(read)? == 0 || !text.ends_with('\n') {
+        match reader.read_line(&mut text) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => break,
+            read_line => read_line.map_err(read)?,
+        };
+        if !text.ends_with('\n') {
             break;
         }
         if text.starts_with('#') || text.trim().is_empty() {
@@ -276,6 +313,37 @@ mod tests {
         std::fs::write(&path, "a{x=\"1\"} 2 1.000\na{x=\"1\"} 3 2.0").expect("written");
         let store = load(&path).expect("read");
         assert_eq!(store.samples(&Labels::named("a").with("x", "1")), [Sample { at: 1000, value: 2.0 }]);
+    }
+
+    #[test]
+    fn a_full_disk_loses_the_file_and_not_the_samples() {
+        let full = File::options().write(true).open("/dev/full").expect("every Linux has it");
+        let samples = Samples::into_file(Path::new("samples"), full);
+        assert_eq!(samples.failure(), None);
+        for at in [1000, 2000] {
+            samples.append(at, None, &[reading("c", 1.0, true)]).expect("in order");
+        }
+        assert_eq!(samples.read(|store| store.series().count()), 1);
+        let told = samples.failure().expect("it is told");
+        assert!(told.starts_with("cannot write samples to samples: No space left"), "{told}");
+        assert!(samples.close().is_err());
+    }
+
+    #[test]
+    fn the_file_is_a_small_part_of_what_it_says() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(FILE);
+        let samples = Samples::to_file(&path).expect("created");
+        let readings: Vec<_> = (0..200).map(|n| reading(&format!("requests_{n}_total"), 1.0, true)).collect();
+        for at in 1..=50 {
+            samples.append(at * 1000, None, &readings).expect("in order");
+        }
+        samples.close().expect("closed");
+        let (lines, shortest_line) = (200 * 50, 40);
+        let size = std::fs::metadata(&path).expect("there").len();
+        assert!(size < lines * shortest_line / 5, "{size} bytes");
+        let store = load(&path).expect("read");
+        samples.read(|all| assert_eq!(&store, all));
     }
 
     #[test]

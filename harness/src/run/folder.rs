@@ -1,7 +1,7 @@
 //! A run's folder: its name, its events as they happen, and how many old ones are kept.
 //!
 //! ```text
-//! reports/runs/<id>/  events.jsonl  samples.om  logs/  report.html  report.md  junit.xml
+//! reports/runs/<id>/  events.jsonl  samples.om.gz  logs/  report.html  report.md  junit.xml
 //! ```
 //! The folder can be shared: no keys, no sockets, no environment in it.
 

@@ -16,7 +16,8 @@ use crate::backend::Backend;
 use crate::event::{ActionStep, Event, Judged, Phase};
 use crate::judge::live::Live;
 use crate::judge::objective::{Objective, Window};
-use crate::judge::{ActionMarks, Judge, LoadRecorder, Marks, Recovery, Samples, Scene, guard};
+use crate::judge::samples::{self, Samples};
+use crate::judge::{ActionMarks, Judge, LoadRecorder, Marks, Recovery, Scene, guard};
 use crate::load::{self, Load, LoadEvent, LoadPlan, Mode, Pattern, Rate, Running};
 use crate::scenario::{Arrivals, Scenario};
 use crate::verdict::{Cause, CauseKind, Verdict};
@@ -38,7 +39,7 @@ pub async fn shake(
     events: &Events,
 ) -> Vec<Cause> {
     let internal = |error: &dyn std::error::Error| vec![Cause::new(CauseKind::Internal, chain(error))];
-    let live = match Live::start(&folder.path.join("samples.om"), backend.targets()) {
+    let live = match Live::start(&folder.path.join(samples::FILE), backend.targets()) {
         Ok(live) => live,
         Err(error) => return internal(&error),
     };
@@ -118,12 +119,13 @@ impl Shake<'_> {
         let pumped = tokio::spawn(pump(running, self.ground.metrics.samples.clone(), self.events.clone()));
         let mut causes = {
             let script = self.script();
-            let guards = self.watch_guards();
-            tokio::pin!(script, guards);
+            let (guards, disk) = (self.watch_guards(), self.watch_disk());
+            tokio::pin!(script, guards, disk);
             tokio::select! {
                 causes = &mut script => causes,
-                // A guard only asks for the end; the script still takes everything back.
+                // These only ask for the end; the script still takes everything back.
                 () = &mut guards => script.await,
+                () = &mut disk => script.await,
             }
         };
         stopper.stop();
@@ -165,8 +167,8 @@ impl Shake<'_> {
         let mut causes = phase(self.events, Phase::Load, self.timeline()).await;
         let until = tokio::time::sleep_until(self.load_started + self.scenario.load.lasts); // pacing
         self.stop.unless(until).await;
-        // What was not injected needs no recovery.
-        if causes.is_empty() {
+        // What was not injected needs no recovery, and a run that was ended waits for none.
+        if causes.is_empty() && !self.stop.is_asked() && !self.recoveries().is_empty() {
             causes.extend(phase(self.events, Phase::Recovery, self.recovery()).await);
         }
         causes
@@ -260,6 +262,21 @@ impl Shake<'_> {
         undone.is_none_or(|undone| now() > undone + millis(within + hold + MARGIN))
     }
 
+    /// A run that cannot be written down is not worth going on with.
+    async fn watch_disk(&self) {
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            if let Some(why) = self.events.failure().or_else(|| self.ground.metrics.samples.failure()) {
+                let text = format!("the run cannot be written down any more, so it was ended: {why}");
+                // The file that would tell it is the one that is full.
+                self.events.warn(&text);
+                return self.stop.now(Cause::new(CauseKind::Internal, text));
+            }
+        }
+    }
+
     async fn watch_guards(&self) {
         let mut watches = Vec::new();
         for guard in &self.scenario.guards {
@@ -302,7 +319,7 @@ async fn pump(
     mut running: Running,
     samples: Samples,
     events: Events,
-) -> Result<load::Summary, crate::judge::samples::Error> {
+) -> Result<load::Summary, samples::Error> {
     let mut recorder = LoadRecorder::new(samples);
     let mut series = load::Series::default();
     while let Some(event) = running.next().await {
