@@ -79,11 +79,17 @@ impl Dirs {
         &self.runtime
     }
 
+    /// The runtime folder that a run will have.
+    pub fn run(&self, id: &str) -> Result<PathBuf, Error> {
+        check_run_id(id)?;
+        Ok(self.runtime.join(id))
+    }
+
     /// The runtime folder of a run, created.
     pub fn create_run(&self, id: &str) -> Result<PathBuf, Error> {
-        check_run_id(id)?;
+        let run = self.run(id)?;
         self.private(&self.runtime, "XDG_RUNTIME_DIR")?;
-        self.private(&self.runtime.join(id), "XDG_RUNTIME_DIR")
+        self.private(&run, "XDG_RUNTIME_DIR")
     }
 
     /// Where the journals are, created.

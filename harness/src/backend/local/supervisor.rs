@@ -146,12 +146,17 @@ impl Supervisor {
         let urls = publish.iter().map(|(port, at)| (*port, at.iter().rev().map(url).collect())).collect();
 
         let dirs = Dirs::from_env()?;
-        let folder = dirs.create_run(&config.run)?;
+        let folder = dirs.run(&config.run)?;
         let logs_folder = dirs.logs(&config.run)?;
         let socket = dirs::socket(&folder, SOCKET)?;
         let ads_socket = dirs::socket(&folder, ADS_SOCKET)?;
         let header = Header::of_self(&config.run, &config.world, slice.number(), &folder);
         let journal = Arc::new(Journal::create(&dirs.runs()?, header.map_err(io("know this process"))?)?);
+        // Only now: a folder that no journal knows would be nobody's to remove after `kill -9`.
+        if let Err(error) = dirs.create_run(&config.run) {
+            journal.close()?;
+            return Err(error.into());
+        }
         let warden = if config.warden {
             let program = std::env::current_exe().map_err(io("find this program"))?;
             let task = warden::Task {
