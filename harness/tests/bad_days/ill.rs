@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bed::{Bed, cannot_run, until};
+use crate::bed::{AFTERLIFE, Bed, cannot_run, until};
 
 const OBJECTS: &str = r#"
 apiVersion: v1
@@ -55,7 +55,7 @@ fn up(script: &str) -> (Bed, String) {
     });
     let told = said();
     assert_eq!(status.code(), Some(21), "{told}");
-    bed.only_left(&[], Duration::ZERO);
+    bed.only_left(&[], AFTERLIFE);
     (bed, told)
 }
 
