@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
-use super::{Active, Error, Ground, Proof, Undo};
+use super::{Active, Error, Ground, Proof, Undo, pick};
 use crate::backend::chaos::Misbehaviour;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -18,13 +17,12 @@ pub struct Misbehave {
 
 impl Misbehave {
     pub fn what(&self) -> String {
-        let labels = self.selector.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
         let who = match self.pods {
             None => "every pod".into(),
             Some(1) => "one pod".into(),
             Some(count) => format!("{count} pods"),
         };
-        format!("{who} of {} {}", labels.join(","), self.misbehaviour)
+        format!("{who} of {} {}", pick::shown(&self.selector), self.misbehaviour)
     }
 
     pub async fn inject(
@@ -33,22 +31,17 @@ impl Misbehave {
         random: &mut ChaCha8Rng,
         active: &mut Active,
     ) -> Result<(), Error> {
-        let candidates = ground.backend.objects().pods(ground.namespace, &self.selector).await?;
-        let candidates =
-            candidates.into_iter().filter(|pod| pod.ready && !pod.terminating).collect::<Vec<_>>();
-        let count = self.pods.map_or(candidates.len(), |pods| (pods as usize).min(candidates.len()));
-        let mut chosen = index::sample(random, candidates.len(), count).into_vec();
-        chosen.sort_unstable();
+        let candidates = pick::ready(ground, &self.selector).await?;
+        let chosen = pick::some(&candidates, self.pods.unwrap_or(u32::MAX), random);
         if chosen.is_empty() {
             return Err(Error::Nobody { what: self.what() });
         }
-        let chosen = chosen.into_iter().map(|index| &candidates[index]).collect::<Vec<_>>();
         let names = chosen.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>();
         active.target = names.join(", ");
         let (promql, says) =
             self.seen_from_outside(&chosen.iter().map(|pod| pod.labels.clone()).collect::<Vec<_>>());
         active.proof = Proof::Counter { baseline: ground.metrics.total(&promql).await, promql, says };
-        for pod in chosen {
+        for pod in &chosen {
             let switch = ground.backend.chaos(pod).await?;
             let undo = Undo::Calm { namespace: pod.namespace.clone(), pod: pod.name.clone() };
             active.write_down(ground, undo).await?;

@@ -11,6 +11,7 @@ pub mod fault;
 pub mod kill;
 pub mod mesh;
 pub mod misbehave;
+mod pick;
 pub mod proof;
 pub mod scale;
 pub mod undo;
