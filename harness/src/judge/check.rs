@@ -8,7 +8,7 @@ use meshquake_xds::source::Problem;
 
 use super::compile::{Scene, compile};
 use super::load::BUCKETS;
-use super::objective::{Bound, Expression, Objective, Window};
+use super::objective::{Bound, Expression, NoData, Objective, Window};
 use crate::event::Relation;
 
 mod selectors;
@@ -119,6 +119,10 @@ fn never_fails(objective: &Objective, known: &Known<'_>) -> Option<String> {
             if query.is_constant() {
                 return Some(format!("`{query}` asks for no series"));
             }
+            // That there is a value at all is what such an objective holds: `absent(…)`, for instance.
+            if objective.no_data == NoData::Fail {
+                return None;
+            }
             let bounds = query.bounds();
             (bounds.least, bounds.greatest)
         }
@@ -132,7 +136,11 @@ fn never_fails(objective: &Objective, known: &Known<'_>) -> Option<String> {
         Relation::AtLeast => least >= value,
         Relation::Equal => least == greatest && least == value,
     };
-    always.then(|| format!("every value is {} {value}", relation.sign()))
+    let exists = match objective.expression {
+        Expression::Promql(_) => "; with `no-data: fail` it would fail where there is no value",
+        _ => "",
+    };
+    always.then(|| format!("every value is {} {value}{exists}", relation.sign()))
 }
 
 /// A window must hold the longest range, and two scrapes in any case.

@@ -40,6 +40,16 @@ fn what_can_fail_passes() {
 }
 
 #[test]
+fn what_fails_by_having_no_value_can_fail() {
+    let absent = promql("absent(x)", Relation::Equal, 1.0);
+    assert_eq!(found(&absent).0.len(), 1);
+    let asked_for = Objective { no_data: NoData::Fail, ..absent };
+    assert_eq!(found(&asked_for).0, Vec::<String>::new());
+    let constant = Objective { no_data: NoData::Fail, ..promql("vector(1)", Relation::Above, 0.0) };
+    assert_eq!(found(&constant).0.len(), 1, "it has a value always");
+}
+
+#[test]
 fn what_cannot_fail_is_refused() {
     let rate = |relation, bound| {
         fixture::objective(Window::Run, Expression::Rate(Requests::default()), relation, bound)
