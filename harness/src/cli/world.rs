@@ -26,6 +26,8 @@ use crate::yaml;
 /// How long the proxies may take to acknowledge a change.
 const CONVERGE_LIMIT: Duration = Duration::from_secs(30);
 const DOWN_LIMIT: Duration = Duration::from_secs(15);
+/// What became of the world when an object was refused.
+const NOTHING_CHANGED: &str = "nothing was changed";
 
 #[derive(Args)]
 pub struct Up {
@@ -47,7 +49,7 @@ impl Up {
         let here = Place::new("command line", 1);
         let world = match World::load(&self.world, self.overlay.as_deref(), Path::new("."), &here) {
             Ok(world) => world,
-            Err(problems) => return refused(&problems),
+            Err(problems) => return refused(&problems, problem::NOTHING_STARTED),
         };
         if let Renderer::Kubectl = world.rendered_by {
             tell(
@@ -122,7 +124,7 @@ impl Apply {
     pub async fn execute(self) -> Exit {
         let objects = match self.objects() {
             Ok(objects) => objects,
-            Err(problems) => return refused(&problems),
+            Err(problems) => return refused(&problems, NOTHING_CHANGED),
         };
         let world = match worlds::choose(self.which.run.as_deref()).await {
             Ok(world) => world,
@@ -131,18 +133,23 @@ impl Apply {
         let done = if self.delete {
             world.verbs.delete(&objects, FIELD_MANAGER).await
         } else {
-            world.verbs.apply(&objects, FIELD_MANAGER, self.force).await
+            world.verbs.apply(&objects, FIELD_MANAGER, self.force).await.map(|()| vec![])
         };
-        match done {
-            Ok(()) => {}
-            Err(verbs::Error::Refused(problems)) => return refused(&problems),
+        let absent = match done {
+            Ok(absent) => absent,
+            Err(verbs::Error::Refused(problems)) => return refused(&problems, NOTHING_CHANGED),
             Err(error) => return fail(Exit::REFUSED, &chain(&error)),
-        }
+        };
         if let Err(error) = world.verbs.converged(CONVERGE_LIMIT).await {
             return fail(Exit::INTERNAL, &chain(&error));
         }
-        let verb = if self.delete { "deleted" } else { "applied" };
-        objects.iter().for_each(|object| answer(&format!("{verb} {}", object.title())));
+        for title in objects.iter().map(Object::title) {
+            match (self.delete, absent.contains(&title)) {
+                (false, _) => answer(&format!("applied {title}")),
+                (true, false) => answer(&format!("deleted {title}")),
+                (true, true) => tell(&format!("{title} was not there")),
+            }
+        }
         Exit::HELD
     }
 
@@ -374,7 +381,7 @@ impl Clean {
     }
 }
 
-fn refused(problems: &Problems) -> Exit {
-    tell(problem::render(problems, problem::NOTHING_STARTED, progress_look().colour).trim_end());
+fn refused(problems: &Problems, consequence: &str) -> Exit {
+    tell(problem::render(problems, consequence, progress_look().colour).trim_end());
     Exit::REFUSED
 }

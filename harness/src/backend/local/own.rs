@@ -153,21 +153,23 @@ pub struct Apply {
 
 async fn apply(State(own): State<Own>, Json(asked): Json<Apply>) -> Result<Json<Value>, Failure> {
     let objects: Vec<_> = asked.objects.into_iter().map(|value| unpack(value, &asked.manager)).collect();
-    let (_, version) = own.site.store.transact(|draft| {
+    let (absent, version) = own.site.store.transact(|draft| {
+        let mut absent = Vec::new();
         for object in &objects {
             let key = draft.key_of(object, None)?;
             if asked.delete {
                 match draft.delete(&key) {
-                    Ok(_) | Err(Error::NotFound(_)) => {}
+                    Ok(_) => {}
+                    Err(Error::NotFound(_)) => absent.push(object.title()),
                     Err(error) => return Err(error),
                 }
             } else {
                 draft.apply(key, object, &asked.manager, asked.force)?;
             }
         }
-        Ok(())
+        Ok(absent)
     })?;
-    Ok(Json(json!({"version": version})))
+    Ok(Json(json!({"version": version, "absent": absent})))
 }
 
 /// An undo to write down.

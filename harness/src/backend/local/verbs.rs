@@ -78,12 +78,14 @@ impl Verbs {
 
     /// Applies several objects together, all or none.
     pub async fn apply(&self, objects: &[Object], manager: &str, force: bool) -> Result<(), Error> {
-        self.change(objects, manager, force, false).await
+        self.change(objects, manager, force, false).await.map(drop)
     }
 
-    /// Deletes several objects together; those that are not there are no mistake.
-    pub async fn delete(&self, objects: &[Object], manager: &str) -> Result<(), Error> {
-        self.change(objects, manager, false, true).await
+    /// Deletes several objects together; those that are not there are no mistake, and handed back by their titles.
+    pub async fn delete(&self, objects: &[Object], manager: &str) -> Result<Vec<String>, Error> {
+        let told = self.change(objects, manager, false, true).await?;
+        let absent = told["absent"].as_array().into_iter().flatten();
+        Ok(absent.filter_map(|title| title.as_str().map(str::to_owned)).collect())
     }
 
     async fn change(
@@ -92,10 +94,10 @@ impl Verbs {
         manager: &str,
         force: bool,
         delete: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<Value, Error> {
         let objects = objects.iter().map(pack).collect();
         let apply = Apply { objects, manager: manager.to_owned(), force, delete };
-        self.ask::<Value>("POST", "apply", &apply).await.map(drop)
+        self.ask("POST", "apply", &apply).await
     }
 
     /// Writes down how something will be taken back; on disk when this returns.

@@ -91,7 +91,10 @@ impl<'o> Objects<'o> {
     }
 
     fn named(&self, kind: &str, namespace: &str, name: &str) -> Option<&'o Object> {
-        self.all.iter().copied().find(|one| one.kind() == kind && one.name() == name && namespace_of(one) == namespace)
+        self.all
+            .iter()
+            .copied()
+            .find(|one| one.kind() == kind && one.name() == name && namespace_of(one) == namespace)
     }
 
     /// The names of a kind's objects in a namespace.
