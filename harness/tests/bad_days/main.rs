@@ -26,3 +26,6 @@ mod ill;
 
 // What two worlds, or a world and a stranger, both want.
 mod contended;
+
+// Changes of a world that is up which do not go as meant.
+mod changed;

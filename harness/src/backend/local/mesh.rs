@@ -16,8 +16,8 @@ use std::time::{Duration, SystemTime};
 
 use meshquake_xds::ads::{Ads, Kind, Nack};
 use meshquake_xds::envoy::{Interception, Loopback, Translator};
-use meshquake_xds::intent::{Fleet, ProxyIntent};
-use meshquake_xds::model;
+use meshquake_xds::intent::{Fleet, ProxyIntent, Route, VirtualHost};
+use meshquake_xds::model::{self, StringMatch};
 use meshquake_xds::source::Place;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -85,23 +85,56 @@ impl Mesh {
         lock(&self.intents).get(id).cloned()
     }
 
-    /// Where a refused resource was written. `node` is the name by which Envoy calls itself.
-    pub fn place_of(&self, nack: &Nack) -> Option<Place> {
-        let id = nack.node.split('~').nth(2)?;
+    /// Where a refused resource was written, or where it may have been: a table of routes has many authors. `node`
+    /// is the name by which Envoy calls itself.
+    pub fn places_of(&self, nack: &Nack) -> BTreeSet<Place> {
         let intents = lock(&self.intents);
-        let intent = intents.get(id)?;
+        let intent = nack.node.split('~').nth(2).and_then(|id| intents.get(id));
+        let Some(intent) = intent else { return BTreeSet::new() };
         match nack.kind {
-            Kind::Cluster | Kind::Endpoints => Some(intent.clusters.get(&nack.resource)?.place.clone()),
-            Kind::Route => Some(intent.routes.get(&nack.resource)?.hosts.first()?.place.clone()),
+            Kind::Cluster | Kind::Endpoints => {
+                intent.clusters.get(&nack.resource).map(|cluster| cluster.place.clone()).into_iter().collect()
+            }
+            Kind::Route => intent
+                .routes
+                .get(&nack.resource)
+                .map(|table| suspects(table.hosts.iter(), &nack.message))
+                .unwrap_or_default(),
             Kind::Listener => {
                 let name = |port: u16, host: &str| format!("outbound|{port}||{host}");
                 let outbound = intent.outbound.iter().find(|o| name(o.port, &o.host) == nack.resource);
                 let entry = intent.entries.iter().find(|e| format!("gateway|{}", e.port) == nack.resource);
-                outbound.map(|o| o.place.clone()).or(entry.map(|e| e.place.clone()))
+                outbound.map(|o| o.place.clone()).or(entry.map(|e| e.place.clone())).into_iter().collect()
             }
-            Kind::Secret => None,
+            Kind::Secret => BTreeSet::new(),
         }
     }
+}
+
+/// The routes of a table that Envoy's words may be about: whose expression it quotes; else all with expressions, for
+/// they are what only Envoy can judge; else the hosts.
+fn suspects<'h>(hosts: impl Iterator<Item = &'h VirtualHost> + Clone, message: &str) -> BTreeSet<Place> {
+    let routes = hosts.clone().flat_map(|host| &host.routes);
+    let with = |is_meant: &dyn Fn(&str) -> bool| -> BTreeSet<Place> {
+        let meant = routes.clone().filter(|route| expressions(route).any(is_meant));
+        meant.map(|route| route.place.clone()).collect()
+    };
+    let quoted = with(&|expression| message.contains(expression));
+    let some = if quoted.is_empty() { with(&|_| true) } else { quoted };
+    if some.is_empty() { hosts.map(|host| host.place.clone()).collect() } else { some }
+}
+
+fn expressions(route: &Route) -> impl Iterator<Item = &str> {
+    let matches = &route.matches;
+    let single = [&matches.uri, &matches.scheme, &matches.method, &matches.authority];
+    let named =
+        matches.headers.values().chain(matches.without_headers.values()).chain(matches.query.values());
+    let all = single.into_iter().chain(named).filter_map(|one| match one {
+        Some(StringMatch::Regex(text)) => Some(text.as_str()),
+        _ => None,
+    });
+    let rewrite = route.rewrite.as_ref().and_then(|rewrite| rewrite.regex.as_ref());
+    all.chain(rewrite.map(|(expression, _)| expression.as_str()))
 }
 
 /// The name by which the Envoy of a pod calls itself, as soon as the pod has an address.

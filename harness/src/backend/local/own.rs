@@ -103,7 +103,8 @@ pub struct Refusal {
     pub kind: String,
     pub resource: String,
     pub message: String,
-    pub place: Option<String>,
+    /// Where it was written, as `file:line`; several where it may have been any of them.
+    pub places: Vec<String>,
 }
 
 async fn converged(State(own): State<Own>, Json(wait): Json<Wait>) -> Response {
@@ -128,14 +129,18 @@ async fn converged(State(own): State<Own>, Json(wait): Json<Wait>) -> Response {
                 kind: nack.kind.to_string(),
                 resource: nack.resource.clone(),
                 message: nack.message.clone(),
-                place: mesh.place_of(nack).map(|place| place.to_string()),
+                places: mesh.places_of(nack).iter().map(ToString::to_string).collect(),
             };
             let nacks: Vec<Refusal> = behind.nacks().map(refusal).collect();
-            for nack in &nacks {
-                if let Some(place) = &nack.place {
-                    message.push_str(&format!("\n  {} `{}` comes from {place}", nack.kind, nack.resource));
-                }
-            }
+            // All proxies refuse the same for the same reason.
+            let told: BTreeSet<String> = nacks
+                .iter()
+                .filter(|nack| !nack.places.is_empty())
+                .map(|nack| {
+                    format!("\n  {} `{}` comes from {}", nack.kind, nack.resource, nack.places.join(" or "))
+                })
+                .collect();
+            message.extend(told);
             (StatusCode::CONFLICT, Json(Behind { message, nacks })).into_response()
         }
     }

@@ -115,6 +115,10 @@ impl Bootstrap {
                 "stats_tags": tags(),
                 "stats_matcher": {"inclusion_list": {"patterns": patterns()}},
             },
+            // As Istio sets it: by Envoy's own limit of 100 many an honest regular expression is too long.
+            "layered_runtime": {"layers": [
+                {"name": "istio", "static_layer": {"re2.max_program_size.error_level": 32_768}},
+            ]},
             // As good as none; without it each Envoy warns at its start.
             "overload_manager": {"resource_monitors": [{
                 "name": "envoy.resource_monitors.global_downstream_max_connections",
