@@ -22,7 +22,7 @@ use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
 use crate::problem::{Place, Problem, Problems, nearest};
-pub use check::check_objects;
+pub use check::{Written, check_objects};
 pub use file::{Build, Image};
 pub use kustomize::Renderer;
 pub use workload::{ContainerPort, Deployment, Edge, Workload};

@@ -139,8 +139,16 @@ impl<'a> Node<'a> {
     }
 
     fn child(&self, name: &str, value: &'a Value) -> Node<'a> {
-        let name = name.replace('~', "~0").replace('/', "~1");
-        Node { object: self.object, pointer: format!("{}/{name}", self.pointer), value }
+        // Every look into an object comes by here, and hardly a name needs the escapes.
+        let mut pointer = String::with_capacity(self.pointer.len() + 1 + name.len());
+        pointer.push_str(&self.pointer);
+        pointer.push('/');
+        if name.contains(['~', '/']) {
+            pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+        } else {
+            pointer.push_str(name);
+        }
+        Node { object: self.object, pointer, value }
     }
 }
 

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use envoy_types::pb::envoy::config::core::v3::{DataSource, data_source::Specifier};
 use envoy_types::pb::envoy::extensions::transport_sockets::tls::v3::{
     CertificateValidationContext, Secret, TlsCertificate, secret,
 };
-use meshquake_xds::ads::Snapshot;
+use meshquake_xds::ads::{Kind, Resource, Snapshot};
 use meshquake_xds::envoy::{CERTIFICATE, ROOTS};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
@@ -55,13 +56,12 @@ impl fmt::Display for Identity {
 /// The authority and the certificates that it has issued.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    root: String,
+    roots: Arc<Resource>,
     leaves: BTreeMap<Identity, Leaf>,
 }
 
 struct Leaf {
-    chain: String,
-    key: String,
+    certificate: Arc<Resource>,
     issued: SystemTime,
 }
 
@@ -79,41 +79,29 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let root = params.self_signed(&key).map_err(Error::Root)?.pem();
-        Ok(Self { issuer: Issuer::new(params, key), root, leaves: BTreeMap::new() })
+        let roots = Secret {
+            name: ROOTS.to_owned(),
+            r#type: Some(secret::Type::ValidationContext(CertificateValidationContext {
+                trusted_ca: Some(inline(&root)),
+                ..CertificateValidationContext::default()
+            })),
+        };
+        let roots = Arc::new(Resource::pack(roots));
+        Ok(Self { issuer: Issuer::new(params, key), roots, leaves: BTreeMap::new() })
     }
 
     /// Adds the two secrets of an identity to what its sidecar should have. The certificate is the same until
     /// it is rotated, so asking again changes nothing.
     pub fn add_secrets(&mut self, identity: &Identity, snapshot: &mut Snapshot) -> Result<(), Error> {
-        for secret in self.secrets(identity)? {
-            snapshot.add(secret);
-        }
-        Ok(())
-    }
-
-    pub fn secrets(&mut self, identity: &Identity) -> Result<[Secret; 2], Error> {
         if !self.leaves.contains_key(identity) {
             let leaf = self.issue(identity, SystemTime::now());
             let leaf = leaf.map_err(|source| Error::Leaf { identity: identity.clone(), source })?;
             self.leaves.insert(identity.clone(), leaf);
         }
-        let leaf = &self.leaves[identity];
-        let certificate = Secret {
-            name: CERTIFICATE.to_owned(),
-            r#type: Some(secret::Type::TlsCertificate(TlsCertificate {
-                certificate_chain: Some(inline(&leaf.chain)),
-                private_key: Some(inline(&leaf.key)),
-                ..TlsCertificate::default()
-            })),
-        };
-        let roots = Secret {
-            name: ROOTS.to_owned(),
-            r#type: Some(secret::Type::ValidationContext(CertificateValidationContext {
-                trusted_ca: Some(inline(&self.root)),
-                ..CertificateValidationContext::default()
-            })),
-        };
-        Ok([certificate, roots])
+        for secret in [&self.leaves[identity].certificate, &self.roots] {
+            snapshot.insert(Kind::Secret, Arc::clone(secret));
+        }
+        Ok(())
     }
 
     /// Forgets all certificates: whoever asks next gets a new one of the same authority, with a new key. Old ones
@@ -137,7 +125,15 @@ impl Authority {
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
         let chain = params.signed_by(&key, &self.issuer)?.pem();
-        Ok(Leaf { chain, key: key.serialize_pem(), issued: now })
+        let certificate = Secret {
+            name: CERTIFICATE.to_owned(),
+            r#type: Some(secret::Type::TlsCertificate(TlsCertificate {
+                certificate_chain: Some(inline(&chain)),
+                private_key: Some(inline(&key.serialize_pem())),
+                ..TlsCertificate::default()
+            })),
+        };
+        Ok(Leaf { certificate: Arc::new(Resource::pack(certificate)), issued: now })
     }
 }
 
@@ -158,8 +154,6 @@ fn inline(pem: &str) -> DataSource {
 mod tests {
     use std::io::Write;
     use std::process::{Command, Stdio};
-
-    use meshquake_xds::ads::Kind;
 
     use super::*;
 
@@ -189,7 +183,9 @@ mod tests {
         let mut again = Snapshot::new();
         authority.add_secrets(&a, &mut again).unwrap();
         assert_eq!(first, again);
-        assert_ne!(authority.secrets(&a).unwrap(), authority.secrets(&b).unwrap());
+        let mut other = Snapshot::new();
+        authority.add_secrets(&b, &mut other).unwrap();
+        assert_ne!(first, other);
 
         authority.rotate();
         let mut rotated = Snapshot::new();
@@ -212,7 +208,9 @@ mod tests {
     #[test]
     fn a_certificate_says_who_and_what_for() {
         let mut authority = Authority::new().unwrap();
-        let [leaf, _] = authority.secrets(&Identity::new("shop", "web")).unwrap();
+        let mut snapshot = Snapshot::new();
+        authority.add_secrets(&Identity::new("shop", "web"), &mut snapshot).unwrap();
+        let leaf: Secret = snapshot.get(Kind::Secret, CERTIFICATE).unwrap().unpack().unwrap();
         let openssl = Command::new("openssl")
             .args(["x509", "-noout", "-text"])
             .stdin(Stdio::piped())

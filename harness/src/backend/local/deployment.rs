@@ -95,25 +95,19 @@ fn plan(replicas: usize, rollout: Rollout, members: &[Member]) -> Steps {
 /// Follows the store until its end and keeps every Deployment as it should be.
 pub async fn control(store: Store) {
     let mut versions = store.versions();
-    let mut seen: Option<(Vec<Arc<Entry>>, Vec<Arc<Entry>>)> = None;
+    let mut seen = None;
     loop {
-        let now = (store.all(&POD), store.all(&DEPLOYMENT));
+        let now = [store.all(&POD), store.all(&DEPLOYMENT)].concat();
         // Most changes are none of this controller's business.
-        if !seen.as_ref().is_some_and(|(pods, deployments)| same(pods, &now.0) && same(deployments, &now.1)) {
-            if let Err(error) = reconcile(&store) {
-                tracing::error!(%error, "Deployments cannot be reconciled");
-            }
-            seen = Some(now);
+        let is_mine = !seen.is_some_and(|seen: Vec<_>| Entry::are_same(&seen, &now));
+        if is_mine && let Err(error) = reconcile(&store) {
+            tracing::error!(%error, "Deployments cannot be reconciled");
         }
+        seen = Some(now);
         if versions.changed().await.is_err() {
             return;
         }
     }
-}
-
-/// Entries are replaced, never changed in place.
-fn same(before: &[Arc<Entry>], after: &[Arc<Entry>]) -> bool {
-    before.len() == after.len() && before.iter().zip(after).all(|(one, other)| Arc::ptr_eq(one, other))
 }
 
 /// Takes one step for every Deployment and updates its status. What it does changes the store, so it is called again.

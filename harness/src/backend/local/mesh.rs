@@ -43,7 +43,7 @@ pub struct Mesh {
     /// Where the gateway listens for a port of a Gateway, the main address first.
     pub publish: BTreeMap<u16, Vec<SocketAddr>>,
     authority: Mutex<Authority>,
-    intents: Mutex<BTreeMap<String, ProxyIntent>>,
+    intents: Mutex<BTreeMap<String, Arc<ProxyIntent>>>,
     /// The version of the store that all snapshots reflect.
     reflected: watch::Sender<u64>,
     rotate: Notify,
@@ -81,7 +81,7 @@ impl Mesh {
     }
 
     /// What a proxy is meant to do, by `POD.NAMESPACE`.
-    pub fn intent(&self, id: &str) -> Option<ProxyIntent> {
+    pub fn intent(&self, id: &str) -> Option<Arc<ProxyIntent>> {
         lock(&self.intents).get(id).cloned()
     }
 
@@ -177,8 +177,15 @@ pub async fn control(site: Arc<Site>) {
 struct Control {
     translator: Translator,
     members: Members,
-    /// `POD.NAMESPACE` to the node's name.
-    known: BTreeMap<String, String>,
+    /// By `POD.NAMESPACE`.
+    known: BTreeMap<String, Known>,
+}
+
+/// What stays of a pod from one change to the next.
+struct Known {
+    /// As its Envoy calls itself.
+    node: String,
+    interception: Interception,
 }
 
 impl Control {
@@ -192,21 +199,22 @@ impl Control {
         let gateways = gateway::proxies(&pods, mesh, model);
         let fleet = Fleet { pods: seen.workloads, gateways };
         let intents = model.intents(&fleet);
+        let intents: BTreeMap<_, _> =
+            intents.into_iter().map(|(id, intent)| (id, Arc::new(intent))).collect();
         let mut present = BTreeSet::new();
         for pod in &pods {
             let id = format!("{}.{}", pod.object.name(), pod.object.namespace());
             let (Some(node), Some(intent)) = (node_of(pod), intents.get(&id)) else { continue };
             present.insert(id.clone());
-            if let Err(error) = set(&mut self.translator, site, mesh, model, pod, &node, intent) {
+            if let Err(error) = self.set(site, mesh, model, pod, node.clone(), intent) {
                 tracing::error!(%node, %error, "a proxy gets no configuration");
             }
-            self.known.insert(id, node);
         }
         let translator = &mut self.translator;
-        self.known.retain(|id, node| {
+        self.known.retain(|id, known| {
             let stays = present.contains(id);
             if !stays {
-                mesh.ads.remove(node);
+                mesh.ads.remove(&known.node);
                 translator.forget(id);
             }
             stays
@@ -215,30 +223,49 @@ impl Control {
         mesh.reflected.send_replace(version);
         seen.wake
     }
+
+    /// Says what one proxy should have from now on.
+    fn set(
+        &mut self,
+        site: &Site,
+        mesh: &Mesh,
+        model: &model::Mesh,
+        pod: &Entry,
+        node: String,
+        intent: &Arc<ProxyIntent>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let known = self.known.entry(intent.id.clone()).or_insert_with(|| {
+            let interception = Interception::Loopback(Loopback::default());
+            Known { node, interception }
+        });
+        if !is_gateway(pod) {
+            let Interception::Loopback(loopback) = &mut known.interception;
+            intercept(loopback, site, model, pod)?;
+        }
+        let mut snapshot = self.translator.translate(Arc::clone(intent), &known.interception)?;
+        let identity = Identity::new(pod.object.namespace(), fleet::service_account(pod));
+        lock(&mesh.authority).add_secrets(&identity, &mut snapshot)?;
+        mesh.ads.set(&known.node, snapshot);
+        Ok(())
+    }
 }
 
-/// Says what one proxy should have from now on.
-fn set(
-    translator: &mut Translator,
+/// Gives every service an address where this pod's sidecar takes calls to it.
+fn intercept(
+    loopback: &mut Loopback,
     site: &Site,
-    mesh: &Mesh,
     model: &model::Mesh,
     pod: &Entry,
-    node: &str,
-    intent: &ProxyIntent,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let mut loopback = Loopback::default();
-    if !is_gateway(pod) {
-        let client = address_name(&Key::new(&POD, pod.object.namespace(), pod.object.name()));
-        let mut addresses = site.addresses();
-        for id in model.services.keys() {
-            let vip = addresses.vip(&client, &format!("{}/{}", id.namespace, id.name))?;
-            loopback.vips.insert(id.clone(), vip.into());
-        }
+) -> Result<(), crate::backend::local::net::Error> {
+    if loopback.vips.keys().eq(model.services.keys()) {
+        return Ok(());
     }
-    let mut snapshot = translator.translate(intent.clone(), &Interception::Loopback(loopback))?;
-    let identity = Identity::new(pod.object.namespace(), fleet::service_account(pod));
-    lock(&mesh.authority).add_secrets(&identity, &mut snapshot)?;
-    mesh.ads.set(node, snapshot);
+    let client = address_name(&Key::new(&POD, pod.object.namespace(), pod.object.name()));
+    let mut addresses = site.addresses();
+    loopback.vips.clear();
+    for id in model.services.keys() {
+        let vip = addresses.vip(&client, &format!("{}/{}", id.namespace, id.name))?;
+        loopback.vips.insert(id.clone(), vip.into());
+    }
     Ok(())
 }

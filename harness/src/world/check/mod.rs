@@ -3,14 +3,14 @@
 mod references;
 mod service;
 mod workload;
+mod written;
 
 use std::collections::BTreeMap;
 
-use meshquake_xds::fields::{ISTIO, InertUse};
 use meshquake_xds::model::{Findings, Mesh, Settings};
 use meshquake_xds::object::Object;
 
-use super::fields::{KUBERNETES, REFUSED_KINDS, of_kubernetes};
+pub use self::written::Written;
 use super::file::WorldFile;
 use super::workload::{Deployment, namespace_of};
 use super::{listed, with_nearest};
@@ -22,8 +22,8 @@ const GIVEN_NAMESPACES: [&str; 2] = ["default", "istio-system"];
 
 /// All objects, with what the checks look up in them.
 struct Objects<'o> {
-    all: Vec<&'o Object>,
-    deployments: Vec<Deployment>,
+    all: Vec<&'o Written>,
+    deployments: Vec<&'o Deployment>,
 }
 
 /// The images that world.yaml knows, and where it lies.
@@ -35,7 +35,8 @@ struct Images<'i> {
 /// Pushes everything that is wrong; hands back what is inert or probably not meant.
 pub(super) fn check(objects: &[Object], file: &WorldFile, problems: &mut Problems) -> Findings {
     let images = Images { names: file.images.keys().map(String::as_str).collect(), file: &file.place.file };
-    let objects = Objects::new(objects.iter().collect());
+    let written: Vec<Written> = objects.iter().cloned().map(Written::new).collect();
+    let objects = Objects::new(written.iter().collect());
     let (_, findings) = check_all(&objects, &images, problems);
     world_file(&objects, file, problems);
     findings
@@ -43,7 +44,7 @@ pub(super) fn check(objects: &[Object], file: &WorldFile, problems: &mut Problem
 
 /// Checks the objects of a world that is up, as they would be after a change; hands back the mesh that they make.
 pub fn check_objects<'i>(
-    objects: &[&Object],
+    objects: &[&Written],
     images: impl IntoIterator<Item = &'i String>,
 ) -> Result<Option<Mesh>, Problems> {
     let mut problems = Problems::default();
@@ -59,8 +60,10 @@ fn check_all(
     problems: &mut Problems,
 ) -> (Option<Mesh>, Findings) {
     let mut findings = Findings::default();
-    for object in &objects.all {
-        findings.inert.extend(kind(object, problems));
+    for written in &objects.all {
+        let (object, alone) = (&written.object, written.alone());
+        findings.inert.extend(alone.inert.iter().cloned());
+        problems.extend(alone.problems.clone());
         objects.namespace_exists(object, problems);
         match object.kind() {
             "Deployment" => workload::check(object, objects, images, problems),
@@ -69,7 +72,8 @@ fn check_all(
             _ => {}
         }
     }
-    let mesh = match Mesh::from_objects(objects.all.iter().copied(), Settings::default()) {
+    let parts = objects.all.iter().map(|written| &written.alone().part);
+    let mesh = match Mesh::from_parts(parts, Settings::default()) {
         Ok((mesh, more)) => {
             findings.inert.extend(more.inert);
             findings.warnings.extend(more.warnings);
@@ -86,27 +90,28 @@ fn check_all(
 }
 
 impl<'o> Objects<'o> {
-    fn new(all: Vec<&'o Object>) -> Self {
-        Self { deployments: all.iter().copied().filter_map(Deployment::read).collect(), all }
+    fn new(all: Vec<&'o Written>) -> Self {
+        Self { deployments: all.iter().filter_map(|one| one.alone().deployment.as_ref()).collect(), all }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &'o Object> {
+        self.all.iter().map(|written| &written.object)
     }
 
     fn named(&self, kind: &str, namespace: &str, name: &str) -> Option<&'o Object> {
-        self.all
-            .iter()
-            .copied()
-            .find(|one| one.kind() == kind && one.name() == name && namespace_of(one) == namespace)
+        self.iter().find(|one| one.kind() == kind && one.name() == name && namespace_of(one) == namespace)
     }
 
     /// The names of a kind's objects in a namespace.
     fn names(&self, kind: &str, namespace: &str) -> Vec<&'o str> {
-        let of_kind = self.all.iter().filter(|one| one.kind() == kind && namespace_of(one) == namespace);
+        let of_kind = self.iter().filter(|one| one.kind() == kind && namespace_of(one) == namespace);
         of_kind.map(|one| one.name()).collect()
     }
 
     fn namespace_exists(&self, object: &Object, problems: &mut Problems) {
         let namespace = namespace_of(object);
         let known: Vec<&str> =
-            self.all.iter().filter(|one| one.kind() == "Namespace").map(|one| one.name()).collect();
+            self.iter().filter(|one| one.kind() == "Namespace").map(|one| one.name()).collect();
         let given = GIVEN_NAMESPACES.contains(&namespace) || known.contains(&namespace);
         if object.kind() == "Namespace" || given {
             return;
@@ -118,41 +123,10 @@ impl<'o> Objects<'o> {
     }
 }
 
-/// Holds an object against the table of its kind. Istio's kinds are the mesh's own affair.
-fn kind(object: &Object, problems: &mut Problems) -> Vec<InertUse> {
-    let (version, kind) = (object.api_version(), object.kind());
-    if version.contains("istio.io/") {
-        return Vec::new();
-    }
-    if let Some(table) = of_kubernetes(version, kind) {
-        return meshquake_xds::fields::check(object, table, problems);
-    }
-    let tables = || KUBERNETES.iter().chain(ISTIO).copied();
-    if let Some(table) = tables().find(|table| table.kind == kind) {
-        let title = format!("`{version}` has no kind {kind}");
-        let problem = Problem::new(object.place("/apiVersion"), title);
-        problems.push(problem.allowed(listed(table.api_versions.iter().copied())));
-        return Vec::new();
-    }
-    let place = object.place("/kind");
-    let problem = match REFUSED_KINDS.iter().find(|(name, _)| *name == kind) {
-        Some((_, instead)) => {
-            Problem::new(place, format!("kind `{kind}` is not supported on `local`")).help(*instead)
-        }
-        None => {
-            let known: Vec<&str> = tables().map(|table| table.kind).collect();
-            let problem = Problem::new(place, format!("unknown kind `{kind}` in `{version}`"));
-            with_nearest(problem.allowed(listed(known.iter().copied())), kind, known)
-        }
-    };
-    problems.push(problem);
-    Vec::new()
-}
-
 /// What world.yaml says about objects.
 fn world_file(objects: &Objects<'_>, file: &WorldFile, problems: &mut Problems) {
     let mut servers: BTreeMap<u64, ()> = BTreeMap::new();
-    for gateway in objects.all.iter().filter(|object| object.kind() == "Gateway") {
+    for gateway in objects.iter().filter(|object| object.kind() == "Gateway") {
         let ports = gateway.root().get("spec").map(|spec| spec.items("servers")).unwrap_or_default();
         servers.extend(ports.iter().filter_map(|server| {
             let number = server.path("port.number")?;
@@ -166,7 +140,7 @@ fn world_file(objects: &Objects<'_>, file: &WorldFile, problems: &mut Problems) 
             problems.push(Problem::new(place, title).allowed(listed(known.iter().map(String::as_str))));
         }
     }
-    let apps: Vec<&str> = objects.deployments.iter().map(Deployment::app).collect();
+    let apps: Vec<&str> = objects.deployments.iter().map(|one| one.app()).collect();
     let mut app = |name: &str, place: &Place| {
         if !apps.contains(&name) {
             let title = format!("no Deployment has pods with the label `app: {name}`");

@@ -42,7 +42,7 @@ fn selected<'o>(
 ) -> Vec<&'o Deployment> {
     let wanted = spec.entries("selector");
     let there: Vec<&Deployment> =
-        objects.deployments.iter().filter(|one| one.namespace == namespace_of(object)).collect();
+        objects.deployments.iter().copied().filter(|one| one.namespace == namespace_of(object)).collect();
     let carries = |deployment: &&&Deployment| {
         wanted
             .iter()

@@ -10,7 +10,7 @@ use crate::intent::{Endpoint, ProxyIntent};
 
 /// Everything that an intent means to Envoy, without secrets.
 pub fn translate(intent: &ProxyIntent, interception: &Interception) -> Result<Snapshot, Error> {
-    Translator::default().translate(intent.clone(), interception)
+    Translator::default().translate(Arc::new(intent.clone()), interception)
 }
 
 /// Remembers what it made, so that a change costs no more than what it touches.
@@ -23,28 +23,34 @@ pub struct Translator {
 
 #[derive(Debug)]
 struct Translated {
-    intent: ProxyIntent,
+    intent: Arc<ProxyIntent>,
     interception: Interception,
     snapshot: Snapshot,
 }
 
 impl Translator {
     /// The resources of a proxy; those that an earlier call made from equal parts are the same ones.
-    pub fn translate(&mut self, intent: ProxyIntent, interception: &Interception) -> Result<Snapshot, Error> {
-        let previous = self.proxies.get(&intent.id).filter(|previous| {
+    pub fn translate(
+        &mut self,
+        intent: Arc<ProxyIntent>,
+        interception: &Interception,
+    ) -> Result<Snapshot, Error> {
+        let previous = self.proxies.get(&intent.id);
+        if let Some(previous) = previous
+            && previous.interception == *interception
+            && previous.intent == intent
+        {
+            return Ok(previous.snapshot.clone());
+        }
+        let previous = previous.filter(|previous| {
             // What every resource depends on.
             previous.intent.peer == intent.peer
                 && previous.intent.address == intent.address
                 && previous.intent.disabled_metrics.keys().eq(intent.disabled_metrics.keys())
                 && previous.interception == *interception
         });
-        if let Some(previous) = previous
-            && previous.intent == intent
-        {
-            return Ok(previous.snapshot.clone());
-        }
         let mut out = Builder { previous, snapshot: Snapshot::new() };
-        let old = previous.map(|previous| &previous.intent);
+        let old = previous.map(|previous| previous.intent.as_ref());
         for (name, cluster) in &intent.clusters {
             let same = old.and_then(|old| old.clusters.get(name)) == Some(cluster);
             out.put(Kind::Cluster, name, same, || {

@@ -13,14 +13,14 @@ use crate::source::{Place, Problem, Problems};
 pub(super) struct Links<'a> {
     pub mesh: &'a Mesh,
     /// Kinds of which an object could not be read: a name that stands for nothing may only be that one's.
-    pub unread: &'a BTreeSet<String>,
+    pub unread: &'a BTreeSet<&'a str>,
     pub findings: &'a mut Findings,
     pub problems: &'a mut Problems,
 }
 
 impl Links<'_> {
     /// Of `broken` ones some field has been refused already; what they name is looked at all the same.
-    pub fn check(mut self, broken: &[VirtualService]) {
+    pub fn check(mut self, broken: &[&VirtualService]) {
         for service in broken {
             self.broken(service);
         }

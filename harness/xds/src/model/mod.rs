@@ -19,6 +19,7 @@ mod http;
 mod http_read;
 mod links;
 mod mtls;
+mod part;
 mod policy_read;
 mod service;
 mod telemetry;
@@ -36,6 +37,7 @@ pub use http::{
     HttpRoute, Mirror, Redirect, RedirectPort, RequestMatch, Retries, Rewrite, SourceMatch, StringMatch,
 };
 pub use mtls::{Mode, PeerAuthentication};
+pub use part::Part;
 pub use service::{Protocol, Service, ServicePort, TargetPort, Template};
 pub use telemetry::{DisabledMetrics, Metric, Reporter, Telemetry};
 pub use traffic_policy::{ClientTls, LoadBalancer, Outlier, Pool, TlsMode, TrafficPolicy};
@@ -44,7 +46,7 @@ pub use workload::{ContainerPort, GatewayProxy, State, Workload};
 
 use links::Links;
 
-use crate::fields::{self, InertUse, REFUSED_KINDS};
+use crate::fields::InertUse;
 use crate::object::Object;
 use crate::source::{Problem, Problems};
 
@@ -101,6 +103,15 @@ impl Mesh {
         objects: impl IntoIterator<Item = &'o Object>,
         settings: Settings,
     ) -> Result<(Self, Findings), Problems> {
+        let parts: Vec<Part> = objects.into_iter().map(|object| Part::read(object, &settings)).collect();
+        Self::from_parts(&parts, settings)
+    }
+
+    /// Checks each part against the others. The parts were read with the same settings.
+    pub fn from_parts<'p>(
+        parts: impl IntoIterator<Item = &'p Part>,
+        settings: Settings,
+    ) -> Result<(Self, Findings), Problems> {
         let mut problems = Problems::default();
         let mut findings = Findings::default();
         let mut mesh = Self {
@@ -113,20 +124,20 @@ impl Mesh {
             peer_authentications: Vec::new(),
             telemetries: Vec::new(),
         };
-        let mut objects: Vec<&Object> = objects.into_iter().collect();
-        objects.sort_by_key(|object| age(object));
+        let mut parts: Vec<&Part> = parts.into_iter().collect();
+        // Istio prefers the oldest of several objects; the name decides between those of one second.
+        parts.sort_by(|one, other| one.age.cmp(&other.age));
         let mut unread = BTreeSet::new();
         let mut broken = Vec::new();
-        for object in objects {
-            let (before, routed) = (problems.0.len(), mesh.virtual_services.len());
-            mesh.add(object, &mut findings, &mut problems);
-            if problems.0.len() > before {
-                unread.insert(object.kind().to_owned());
-                if object.kind() == "VirtualService" && mesh.virtual_services.len() == routed {
-                    // What more is wrong with it may only follow from what was told already.
-                    let mut untold = Problems::default();
-                    broken.push(VirtualService::read(object, &mesh.settings.domain, &mut untold));
-                }
+        for part in parts {
+            if !part.problems.0.is_empty() {
+                unread.insert(part.kind.as_str());
+                problems.extend(part.problems.clone());
+            }
+            findings.inert.extend(part.inert.iter().cloned());
+            broken.extend(&part.broken);
+            if let Some(said) = &part.said {
+                mesh.add(said.clone());
             }
         }
         let links = Links { mesh: &mesh, unread: &unread, findings: &mut findings, problems: &mut problems };
@@ -134,43 +145,6 @@ impl Mesh {
         findings.warnings.sort();
         findings.inert.sort();
         problems.into_result((mesh, findings))
-    }
-
-    fn add(&mut self, object: &Object, findings: &mut Findings, problems: &mut Problems) {
-        let domain = self.settings.domain.clone();
-        match (object.api_version(), object.kind()) {
-            ("v1", "Service") => {
-                if let Some(service) = Service::read(object, problems) {
-                    self.services.insert(service.id.clone(), service);
-                }
-            }
-            ("apps/v1", "Deployment") => self.templates.push(Template::read(object)),
-            (version, kind) if version.contains("istio.io/") => {
-                let Some(table) = fields::of_istio(version, kind) else {
-                    return problems.push(unsupported(object));
-                };
-                let before = problems.0.len();
-                findings.inert.extend(fields::check(object, table, problems));
-                if problems.0.len() > before {
-                    return;
-                }
-                match kind {
-                    "VirtualService" => {
-                        self.virtual_services.push(VirtualService::read(object, &domain, problems));
-                    }
-                    "DestinationRule" => {
-                        self.destination_rules.push(DestinationRule::read(object, &domain, problems));
-                    }
-                    "Gateway" => {
-                        let gateway = Gateway::read(object);
-                        self.gateways.insert(gateway.id.clone(), gateway);
-                    }
-                    "Telemetry" => self.telemetries.push(Telemetry::read(object)),
-                    _ => self.peer_authentications.push(PeerAuthentication::read(object, problems)),
-                }
-            }
-            _ => {}
-        }
     }
 
     /// The service behind a fully qualified host.
@@ -181,32 +155,5 @@ impl Mesh {
 
     pub fn fqdn(&self, service: &ObjectId) -> String {
         format!("{}.{}.svc.{}", service.name, service.namespace, self.settings.domain)
-    }
-}
-
-/// Istio prefers the oldest of several objects; the name decides between those of one second.
-fn age(object: &Object) -> (&str, &str, &str) {
-    let created = object.value.pointer("/metadata/creationTimestamp");
-    let created = created.and_then(serde_json::Value::as_str).unwrap_or_default();
-    (created, object.namespace(), object.name())
-}
-
-fn unsupported(object: &Object) -> Problem {
-    let (version, kind) = (object.api_version(), object.kind());
-    let place = object.place("/kind");
-    if let Some(table) = fields::ISTIO.iter().find(|table| table.kind == kind) {
-        let title = format!("kind {kind} is not known in version `{version}`");
-        return Problem::new(object.place("/apiVersion"), title).allowed(table.api_versions.join(", "));
-    }
-    let known = fields::ISTIO.iter().map(|table| table.kind);
-    let allowed = known.clone().collect::<Vec<_>>().join(", ");
-    if REFUSED_KINDS.contains(&kind) {
-        let title = format!("kind {kind} of Istio is not supported yet");
-        return Problem::new(place, title).allowed(allowed);
-    }
-    let problem = Problem::new(place, format!("unknown kind `{kind}` in `{version}`")).allowed(allowed);
-    match fields::nearest(kind, known) {
-        Some(name) => problem.help(format!("did you mean `{name}`?")),
-        None => problem,
     }
 }

@@ -136,7 +136,8 @@ impl TestMesh {
         for (id, intent) in mesh.intents(&self.fleet) {
             let interception = self.interception(&mesh, &intent);
             let identity = intent.peer.principal.clone();
-            let mut snapshot = self.translator.translate(intent, &interception).expect("it has addresses");
+            let mut snapshot =
+                self.translator.translate(Arc::new(intent), &interception).expect("it has addresses");
             let ca = &self.ca;
             for secret in self.secrets.entry(id.clone()).or_insert_with(|| ca.secrets(&identity)) {
                 snapshot.add(secret.clone());

@@ -33,7 +33,9 @@ fn loopback(mesh: &Mesh) -> Interception {
 fn snapshots(mesh: &Mesh, fleet: &Fleet, translator: &mut Translator) -> BTreeMap<String, Snapshot> {
     let intents = mesh.intents(fleet).into_iter();
     intents
-        .map(|(id, intent)| (id, translator.translate(intent, &loopback(mesh)).expect("it has addresses")))
+        .map(|(id, intent)| {
+            (id, translator.translate(Arc::new(intent), &loopback(mesh)).expect("it has addresses"))
+        })
         .collect()
 }
 

@@ -25,7 +25,7 @@ struct Served {
 fn serve() -> Served {
     let store = Store::new(|objects| {
         let mut problems = meshquake_xds::source::Problems::default();
-        for object in objects.iter().filter(|o| o.value["spec"]["hosts"][0] == "bad") {
+        for object in objects.iter().map(|o| &o.object).filter(|o| o.value["spec"]["hosts"][0] == "bad") {
             let place = object.place("/spec/hosts/0");
             problems.push(
                 meshquake_xds::source::Problem::new(place, "unknown host `bad`").help("did you mean `bed`?"),

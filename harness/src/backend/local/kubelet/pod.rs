@@ -31,6 +31,8 @@ pub struct Pod {
     deadline: watch::Sender<Option<Instant>>,
     usual_grace: Duration,
     app_gone: CancellationToken,
+    /// The services that the pod's hosts file names.
+    hosts: Mutex<Option<Vec<Arc<Entry>>>>,
 }
 
 /// Runs a pod from its creation to the removal of its object.
@@ -109,6 +111,7 @@ impl Pod {
             deadline: watch::Sender::new(None),
             usual_grace: Duration::from_secs(grace),
             app_gone: CancellationToken::new(),
+            hosts: Mutex::default(),
         };
         pod.write_hosts()?;
         Ok(pod)
@@ -242,8 +245,13 @@ impl Pod {
 
     /// Writes the name of every service with the address where this pod's sidecar takes calls to it.
     fn write_hosts(&self) -> Result<(), String> {
+        let all = self.site.store.all(&SERVICE);
+        let mut told = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.as_ref().is_some_and(|told| Entry::are_same(told, &all)) {
+            return Ok(());
+        }
         let mut services = Vec::new();
-        for service in self.site.store.all(&SERVICE) {
+        for service in &all {
             let (name, namespace) = (service.object.name().to_owned(), service.object.namespace().to_owned());
             let vip = self.site.addresses().vip(&address_name(&self.key), &format!("{namespace}/{name}"));
             services.push(hosts::Named { name, namespace, address: vip.map_err(|e| e.to_string())? });
@@ -251,7 +259,9 @@ impl Pod {
         services.sort();
         let text = hosts::render(&self.key.namespace, &services);
         let path = self.folder.join("hosts");
-        hosts::write(&path, &text).map_err(|e| format!("cannot write {}: {e}", path.display()))
+        hosts::write(&path, &text).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
+        *told = Some(all);
+        Ok(())
     }
 }
 

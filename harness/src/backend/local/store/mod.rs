@@ -24,6 +24,7 @@ pub use self::draft::Draft;
 use self::kind::{Access, Kind};
 use self::ownership::{Conflict, Owners};
 use self::selector::Selector;
+use crate::world::Written;
 
 /// The annotation in which the places of an object travel over the API: a JSON object from pointer to `file:line`.
 pub const PLACES: &str = "meshquake.dev/places";
@@ -62,7 +63,7 @@ pub struct Entry {
     pub object: Object,
     owners: Owners,
     /// Made when it is first asked for: every transaction looks at all objects, and few of them change.
-    as_written: OnceLock<Object>,
+    as_written: OnceLock<Written>,
 }
 
 impl Entry {
@@ -75,8 +76,13 @@ impl Entry {
     }
 
     /// What was written, without what the store and the controllers added: the form in which objects are checked.
-    pub fn as_written(&self) -> &Object {
-        self.as_written.get_or_init(|| self.strip())
+    pub fn as_written(&self) -> &Written {
+        self.as_written.get_or_init(|| Written::new(self.strip()))
+    }
+
+    /// Entries are replaced, never changed in place.
+    pub fn are_same(some: &[Arc<Self>], others: &[Arc<Self>]) -> bool {
+        some.len() == others.len() && some.iter().zip(others).all(|(one, other)| Arc::ptr_eq(one, other))
     }
 
     fn strip(&self) -> Object {
@@ -131,7 +137,7 @@ fn show_conflicts(conflicts: &[Conflict]) -> String {
 }
 
 /// Looks at all written objects together, before a transaction takes effect, and makes a mesh of them.
-pub type Check = dyn Fn(&[&Object]) -> Result<Option<Mesh>, Problems> + Send + Sync;
+pub type Check = dyn Fn(&[&Written]) -> Result<Option<Mesh>, Problems> + Send + Sync;
 
 /// The store. Clones share it.
 #[derive(Clone)]
@@ -151,7 +157,9 @@ struct Inner {
 }
 
 impl Store {
-    pub fn new(check: impl Fn(&[&Object]) -> Result<Option<Mesh>, Problems> + Send + Sync + 'static) -> Self {
+    pub fn new(
+        check: impl Fn(&[&Written]) -> Result<Option<Mesh>, Problems> + Send + Sync + 'static,
+    ) -> Self {
         let inner = Arc::new(Mutex::new(Inner::default()));
         Self { inner, version: watch::Sender::new(0), check: Arc::new(check) }
     }
@@ -249,7 +257,7 @@ impl Store {
     }
 }
 
-fn written(objects: &BTreeMap<Key, Arc<Entry>>) -> Vec<&Object> {
+fn written(objects: &BTreeMap<Key, Arc<Entry>>) -> Vec<&Written> {
     let written = objects.iter().filter(|(key, _)| key.kind.access == Access::Written);
     written.map(|(_, entry)| entry.as_written()).collect()
 }

@@ -8,7 +8,7 @@ use super::*;
 fn store() -> Store {
     Store::new(|objects| {
         let mut problems = Problems::default();
-        for object in objects.iter().filter(|o| o.value["data"]["bad"] == "yes") {
+        for object in objects.iter().map(|o| &o.object).filter(|o| o.value["data"]["bad"] == "yes") {
             problems.push(meshquake_xds::source::Problem::new(object.place("/data/bad"), "bad data"));
         }
         problems.into_result(None)
