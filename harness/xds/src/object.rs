@@ -15,20 +15,20 @@ pub struct Object {
 
 impl Object {
     pub fn api_version(&self) -> &str {
-        self.text("/apiVersion")
+        text(self.value.get("apiVersion"))
     }
 
     pub fn kind(&self) -> &str {
-        self.text("/kind")
+        text(self.value.get("kind"))
     }
 
     pub fn name(&self) -> &str {
-        self.text("/metadata/name")
+        text(self.metadata("name"))
     }
 
     /// The namespace as written, or empty.
     pub fn namespace(&self) -> &str {
-        self.text("/metadata/namespace")
+        text(self.metadata("namespace"))
     }
 
     /// Where the value under a JSON pointer was written.
@@ -49,9 +49,13 @@ impl Object {
         Node { object: self, pointer: String::new(), value: &self.value }
     }
 
-    fn text(&self, pointer: &str) -> &str {
-        self.value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    fn metadata(&self, field: &str) -> Option<&Value> {
+        self.value.get("metadata")?.get(field)
     }
+}
+
+fn text(value: Option<&Value>) -> &str {
+    value.and_then(Value::as_str).unwrap_or_default()
 }
 
 /// A value inside an object that knows where it was written.

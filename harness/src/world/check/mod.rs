@@ -94,7 +94,7 @@ impl<'o> Objects<'o> {
         Self { deployments: all.iter().filter_map(|one| one.alone().deployment.as_ref()).collect(), all }
     }
 
-    fn iter(&self) -> impl Iterator<Item = &'o Object> {
+    fn iter(&self) -> impl Iterator<Item = &'o Object> + Clone {
         self.all.iter().map(|written| &written.object)
     }
 
@@ -110,12 +110,12 @@ impl<'o> Objects<'o> {
 
     fn namespace_exists(&self, object: &Object, problems: &mut Problems) {
         let namespace = namespace_of(object);
-        let known: Vec<&str> =
-            self.iter().filter(|one| one.kind() == "Namespace").map(|one| one.name()).collect();
-        let given = GIVEN_NAMESPACES.contains(&namespace) || known.contains(&namespace);
+        let known = self.iter().filter(|one| one.kind() == "Namespace").map(Object::name);
+        let given = GIVEN_NAMESPACES.contains(&namespace) || known.clone().any(|name| name == namespace);
         if object.kind() == "Namespace" || given {
             return;
         }
+        let known: Vec<&str> = known.collect();
         let title = format!("there is no Namespace `{namespace}`");
         let problem =
             Problem::new(object.place("/metadata/namespace"), title).allowed(listed(known.iter().copied()));
