@@ -15,7 +15,7 @@ use crate::report::console::{self, Progress};
 use crate::run::stop::Stop;
 use crate::run::{self, Finished, Options, chain};
 use crate::scenario::{self, Scenario};
-use crate::verdict::{Cause, CauseKind, Exit};
+use crate::verdict::Exit;
 
 #[derive(Args)]
 pub struct Run {
@@ -60,6 +60,7 @@ impl Run {
         if let Err(error) = stop.on_signals() {
             return fail(Exit::INTERNAL, &format!("signals cannot be handled: {error}"));
         }
+        stop.on_unread();
         let mut worst = Exit::HELD;
         for scenario in &scenarios {
             let exit = self.one(scenario, &stop).await;
@@ -160,7 +161,7 @@ async fn follow(mut records: mpsc::UnboundedReceiver<Record>, stop: Stop) {
     let mut progress = Progress::new(std::io::stderr(), progress_look());
     while let Some(record) = records.recv().await {
         if progress.tell(&record).is_err() {
-            stop.now(Cause::new(CauseKind::Interrupted, "ended because nobody reads its output any more"));
+            stop.unread();
             break;
         }
     }

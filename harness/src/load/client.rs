@@ -2,26 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::process::{Child, ChildStdin};
+use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::host::{Ear, Heard, Host, Hosted};
 use super::plan::{LoadPlan, Mode};
 use super::protocol::{Command, Report};
 use super::second::Second;
 use super::summary::Summary;
-
-/// A worker reports every second; one that is silent for longer than this is lost.
-const SILENCE: Duration = Duration::from_secs(3);
-/// Until all users of a worker wait for the start.
-const READY: Duration = Duration::from_secs(20);
-/// Between telling the start and the start, so that all workers know it in time.
-const NOTICE: Duration = Duration::from_millis(50);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -31,30 +23,11 @@ pub enum Error {
     NoUsers,
     #[error("`{0}` cannot be started as a load worker")]
     Spawn(PathBuf, #[source] std::io::Error),
+    /// By a host other than this machine.
+    #[error("the load workers cannot be started: {0}")]
+    Host(String),
     #[error("the load worker did not get ready: {0}")]
     NotReady(String),
-}
-
-/// How a worker is started: the `meshquake` binary and its hidden subcommand.
-#[derive(Clone, Debug)]
-pub struct Program {
-    pub path: PathBuf,
-    pub args: Vec<String>,
-}
-
-impl Program {
-    pub fn new(meshquake: impl Into<PathBuf>) -> Self {
-        Self { path: meshquake.into(), args: vec!["load-worker".to_owned()] }
-    }
-
-    /// The one place that starts a worker.
-    fn spawn(&self) -> Result<Child, Error> {
-        let mut command = tokio::process::Command::new(&self.path);
-        command.args(&self.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A terminal's Ctrl-C is for the harness; a worker ends by its input or by SIGTERM.
-        command.process_group(0).kill_on_drop(true);
-        command.spawn().map_err(|error| Error::Spawn(self.path.clone(), error))
-    }
 }
 
 /// Starts loads.
@@ -90,7 +63,7 @@ pub struct WorkerDied {
 
 impl Load {
     /// Starts up to `workers` workers (never more than there are slots) and returns when the load has a start.
-    pub async fn start(plan: &LoadPlan, workers: u32, program: &Program) -> Result<Running, Error> {
+    pub async fn start(plan: &LoadPlan, workers: u32, host: &dyn Host) -> Result<Running, Error> {
         if !plan.journeys.iter().any(|journey| journey.weight > 0 && !journey.steps.is_empty()) {
             return Err(Error::NoJourney);
         }
@@ -102,19 +75,19 @@ impl Load {
             return Err(Error::NoUsers);
         }
         let count = workers.clamp(1, slots);
-        let (heard, mut reports) = mpsc::unbounded_channel();
-        let mut workers = Vec::new();
-        for index in 0..count {
-            workers.push(Worker::start(index, &plan.part(index, count), program, heard.clone()).await?);
+        let (ear, mut reports) = mpsc::unbounded_channel();
+        let mut workers: Vec<Worker> =
+            host.start(count, Ear(ear)).await?.into_iter().map(Worker::new).collect();
+        for (index, worker) in (0..count).zip(&mut workers) {
+            worker.tell(&plan.part(index, count)).await;
         }
-        drop(heard);
-        await_ready(&mut reports, workers.len()).await?;
+        await_ready(&mut reports, workers.len(), host.ready()).await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let started = i64::try_from((now + NOTICE).as_millis()).unwrap_or(i64::MAX);
+        let started = i64::try_from((now + host.notice()).as_millis()).unwrap_or(i64::MAX);
         for worker in &mut workers {
-            worker.tell(Command::Start { at: started }).await;
+            worker.tell(&Command::Start { at: started }).await;
         }
-        let pids = workers.iter().filter_map(|worker| worker.child.id()).collect();
+        let pids = workers.iter().filter_map(|worker| worker.hosted.pid()).collect();
         let (told, events) = mpsc::unbounded_channel();
         let (orders, ordered) = mpsc::unbounded_channel();
         let pump = Pump {
@@ -122,6 +95,7 @@ impl Load {
             told,
             pending: BTreeMap::new(),
             summary: Summary::new(plan.clone(), started),
+            silence: host.silence(),
             began: Instant::now(),
         };
         let pump = Abort(tokio::spawn(pump.run(reports, ordered)));
@@ -144,7 +118,7 @@ impl Running {
         let _ = self.orders.send(());
     }
 
-    /// The workers' processes.
+    /// The workers' processes, where they are on this machine.
     pub fn pids(&self) -> &[u32] {
         &self.pids
     }
@@ -176,76 +150,30 @@ impl<T> Drop for Abort<T> {
 }
 
 struct Worker {
-    index: u32,
-    child: Child,
-    stdin: Option<ChildStdin>,
+    hosted: Box<dyn Hosted>,
     heard: Instant,
     /// All seconds before this one have been reported.
     reported: Option<i64>,
     over: bool,
 }
 
-/// From a worker's reader.
-enum Heard {
-    Report(Box<Report>),
-    /// Its output ended; the last lines of its standard error.
-    Gone(String),
-}
-
 impl Worker {
-    async fn start(
-        index: u32,
-        plan: &LoadPlan,
-        program: &Program,
-        heard: mpsc::UnboundedSender<(u32, Heard)>,
-    ) -> Result<Self, Error> {
-        let mut child = program.spawn()?;
-        let mut stdin = child.stdin.take();
-        let stdout = child.stdout.take();
-        let mut stderr = child.stderr.take();
-        tokio::spawn(async move {
-            let last_words = tokio::spawn(async move {
-                let mut text = String::new();
-                if let Some(stderr) = &mut stderr {
-                    let _ = stderr.take(16_384).read_to_string(&mut text).await;
-                    // Whatever else it has to say must not block it.
-                    let _ = tokio::io::copy(stderr, &mut tokio::io::sink()).await;
-                }
-                text
-            });
-            if let Some(stdout) = stdout {
-                let mut lines = BufReader::new(stdout).lines();
-                while let Ok(Some(line)) = lines.next_line().await {
-                    match serde_json::from_str(&line) {
-                        Ok(report) => drop(heard.send((index, Heard::Report(Box::new(report))))),
-                        Err(error) => {
-                            tracing::warn!(worker = index, %error, line, "a load worker said something odd")
-                        }
-                    }
-                }
-            }
-            let _ = heard.send((index, Heard::Gone(last_words.await.unwrap_or_default())));
-        });
-        let mut line = serde_json::to_vec(plan).expect("a plan serialises");
-        line.push(b'\n');
-        if let Some(stdin) = &mut stdin {
-            // A worker that is gone already is told of as not ready, with its last words.
-            let _ = stdin.write_all(&line).await;
-        }
-        Ok(Self { index, child, stdin, heard: Instant::now(), reported: None, over: false })
+    fn new(hosted: Box<dyn Hosted>) -> Self {
+        Self { hosted, heard: Instant::now(), reported: None, over: false }
     }
 
-    /// A worker that cannot be told is about to be noticed as gone.
-    async fn tell(&mut self, command: Command) {
-        let mut line = serde_json::to_vec(&command).expect("a command serialises");
+    async fn tell(&mut self, what: &impl Serialize) {
+        let mut line = serde_json::to_vec(what).expect("plans and commands serialise");
         line.push(b'\n');
-        if let Some(stdin) = &mut self.stdin {
-            let _ = stdin.write_all(&line).await;
-        }
+        self.hosted.tell(line).await;
     }
 }
 
-async fn await_ready(reports: &mut mpsc::UnboundedReceiver<(u32, Heard)>, count: usize) -> Result<(), Error> {
+async fn await_ready(
+    reports: &mut mpsc::UnboundedReceiver<(u32, Heard)>,
+    count: usize,
+    limit: Duration,
+) -> Result<(), Error> {
     let all = async {
         let mut ready = 0;
         while ready < count {
@@ -265,9 +193,9 @@ async fn await_ready(reports: &mut mpsc::UnboundedReceiver<(u32, Heard)>, count:
         }
         Ok(())
     };
-    tokio::time::timeout(READY, all)
+    tokio::time::timeout(limit, all)
         .await
-        .unwrap_or_else(|_| Err(Error::NotReady(format!("no word from it within {} s", READY.as_secs()))))
+        .unwrap_or_else(|_| Err(Error::NotReady(format!("no word from it within {} s", limit.as_secs()))))
 }
 
 /// Reads all workers and brings their seconds together.
@@ -277,6 +205,7 @@ struct Pump {
     /// Seconds that some worker has not reported yet.
     pending: BTreeMap<i64, Second>,
     summary: Summary,
+    silence: Duration,
     began: Instant,
 }
 
@@ -296,17 +225,16 @@ impl Pump {
                 Some(()) = orders.recv() => {
                     self.summary.stopped.get_or_insert(self.began.elapsed());
                     for worker in &mut self.workers {
-                        worker.tell(Command::Stop).await;
+                        worker.tell(&Command::Stop).await;
                     }
                 }
                 _ = look.tick() => self.look_for_silence(),
             }
             self.pass_on();
         }
-        for worker in &mut self.workers {
-            // End of input: a worker that has finished ends by itself, and a lost one was killed.
-            worker.stdin = None;
-            let _ = worker.child.wait().await;
+        // A lost one was killed.
+        for worker in self.workers {
+            worker.hosted.end().await;
         }
         self.summary
     }
@@ -345,9 +273,9 @@ impl Pump {
     fn look_for_silence(&mut self) {
         for index in 0..self.workers.len() {
             let worker = &self.workers[index];
-            if !worker.over && worker.heard.elapsed() > SILENCE {
+            if !worker.over && worker.heard.elapsed() > self.silence {
                 let why = format!("it said nothing for {:.1} s", worker.heard.elapsed().as_secs_f64());
-                self.lost(worker.index, why);
+                self.lost(u32::try_from(index).unwrap_or(u32::MAX), why);
             }
         }
     }
@@ -355,7 +283,7 @@ impl Pump {
     fn lost(&mut self, index: u32, why: String) {
         let worker = &mut self.workers[index as usize];
         worker.over = true;
-        let _ = worker.child.start_kill();
+        worker.hosted.kill();
         let died = WorkerDied { worker: index, why };
         self.summary.deaths.push(died.clone());
         let _ = self.told.send(LoadEvent::WorkerDied(died));

@@ -15,6 +15,7 @@
 pub mod client;
 pub mod health;
 pub mod histogram;
+pub mod host;
 pub mod journey;
 pub mod plan;
 pub mod protocol;
@@ -24,9 +25,10 @@ pub mod series;
 pub mod summary;
 pub mod worker;
 
-pub use client::{Error, Load, LoadEvent, Program, Running, Stopper};
+pub use client::{Error, Load, LoadEvent, Running, Stopper};
 pub use health::{GeneratorHealth, Limits};
 pub use histogram::Latencies;
+pub use host::{Ear, Host, Hosted, Program};
 pub use journey::Journeys;
 pub use plan::{Hinder, LoadPlan, Mode, Pattern, Rate};
 pub use second::{ErrorSample, Row, Second};

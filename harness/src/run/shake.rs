@@ -9,6 +9,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::folder::{Events, Folder, now};
 use super::phase;
+use super::plan::{self, MARGIN};
 use super::stop::Stop;
 use super::timeline::{self, chain};
 use crate::action::Ground;
@@ -18,16 +19,14 @@ use crate::judge::live::Live;
 use crate::judge::objective::{Objective, Window};
 use crate::judge::samples::{self, Samples};
 use crate::judge::{ActionMarks, Judge, LoadRecorder, Marks, Recovery, Scene, guard};
-use crate::load::{self, Load, LoadEvent, LoadPlan, Mode, Pattern, Rate, Running};
-use crate::scenario::{Arrivals, Scenario};
+use crate::load::{self, Load, LoadEvent, Running};
+use crate::scenario::Scenario;
 use crate::verdict::{Cause, CauseKind, Verdict};
 
 /// How often guards look and recovery is asked for.
 const BEAT: Duration = Duration::from_millis(500);
 /// Before the first action: as long as it takes to read all metrics once more and to judge the steady state.
 const JUDGING: Duration = Duration::from_millis(400);
-/// Beyond the limit of a recovery: its hold has to be seen, and the last second to be reported.
-const MARGIN: Duration = Duration::from_secs(3);
 
 /// Drives the load, carries the timeline out and judges. Every cause that keeps the run from having held.
 pub async fn shake(
@@ -46,16 +45,16 @@ pub async fn shake(
     // Whatever the proxies counted until now was no load.
     live.refresh().await;
     let _watching = backend.watch_pods(&scenario.names.namespace, events.clone());
-    let plan = match plan(scenario, seed, backend.entry()) {
+    let plan = match plan::of(scenario, seed, backend.entry()) {
         Ok(plan) => plan,
         Err(cause) => return vec![cause],
     };
-    let running = match Load::start(&plan, scenario.load.workers, &backend.worker()).await {
+    let running = match Load::start(&plan, scenario.load.workers.unwrap_or(1), &backend.worker()).await {
         Ok(running) => running,
         Err(error) => return internal(&error),
     };
     let started = running.started;
-    events.emit_at(started, load_started(scenario));
+    events.emit_at(started, plan::started(scenario));
     let marks = Marks {
         load_start: started,
         warm_up_end: started + millis(scenario.load.warm_up),
@@ -374,49 +373,6 @@ async fn judge(
 
 fn told(judged: &Judged) -> String {
     format!("“{}” is {}", judged.name, crate::report::numbers::measured(judged))
-}
-
-fn plan(scenario: &Scenario, seed: u64, entry: &str) -> Result<LoadPlan, Cause> {
-    let load = &scenario.load;
-    let mode = match load.arrivals {
-        Arrivals::Users(users) => Mode::Closed { users },
-        Arrivals::Rate { per_second, max_in_flight } => {
-            let rate = Rate::of_per_second(per_second).ok_or_else(|| {
-                Cause::new(
-                    CauseKind::Internal,
-                    format!("a load of {per_second} requests each second is not possible"),
-                )
-            })?;
-            Mode::Open { rate, pattern: Pattern::Even, max_in_flight }
-        }
-    };
-    // Until every recovery is decided, whatever happens before.
-    let recovery = scenario.objectives.iter().map(|objective| match objective.window {
-        Window::Recovery { within, hold, .. } => within + hold + MARGIN,
-        _ => Duration::ZERO,
-    });
-    let reserve = recovery.max().unwrap_or_default();
-    let length = if scenario.timeline.is_empty() {
-        load.lasts
-    } else {
-        load.lasts + reserve + Duration::from_secs(60)
-    };
-    let mut plan = LoadPlan::new(entry, scenario.driven(), mode);
-    plan.seed = seed;
-    plan.length = length;
-    plan.timeout = load.timeout;
-    plan.drain = load.timeout;
-    plan.hinder = load.hinder.map(|percent| load::Hinder::Cpu { percent });
-    Ok(plan)
-}
-
-fn load_started(scenario: &Scenario) -> Event {
-    let (rate, users) = match scenario.load.arrivals {
-        Arrivals::Rate { per_second, .. } => (Some(per_second), None),
-        Arrivals::Users(users) => (None, Some(users)),
-    };
-    let journeys = scenario.load.journeys.keys().cloned().collect();
-    Event::LoadStarted { rate, users, workers: scenario.load.workers, journeys }
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -4,6 +4,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -62,5 +64,28 @@ impl Stop {
             });
         }
         Ok(())
+    }
+
+    /// From here on the run ends as by a signal once nobody reads its progress any more.
+    pub fn on_unread(&self) {
+        let stop = self.clone();
+        // It waits for nothing but the end of a reader, which a file and a device never see, and ends with the process.
+        std::thread::spawn(move || {
+            let progress = std::io::stderr();
+            let mut end = [PollFd::new(&progress, PollFlags::empty())];
+            loop {
+                match poll(&mut end, None) {
+                    Err(Errno::INTR) => {}
+                    Ok(_) if end[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) => {
+                        return stop.unread();
+                    }
+                    Ok(_) | Err(_) => return,
+                }
+            }
+        });
+    }
+
+    pub fn unread(&self) {
+        self.now(Cause::new(CauseKind::Interrupted, "ended because nobody reads its output any more"));
     }
 }

@@ -72,7 +72,9 @@ pub struct Load {
     /// The first part of it, which no window counts.
     pub warm_up: Duration,
     pub timeout: Duration,
-    pub workers: u32,
+    /// How many workers share the load, beside the system under test where it runs in a cluster; without it, one
+    /// on this machine.
+    pub workers: Option<u32>,
     /// A test aid: takes so many percent of the processor time that each worker gets.
     pub hinder: Option<u8>,
 }

@@ -200,7 +200,7 @@ fn read_load(node: &Node, names: &mut Names, problems: &mut Problems) -> Option<
         lasts: lasts?,
         warm_up: warm_up.unwrap_or(Duration::from_secs(1)),
         timeout,
-        workers: workers.unwrap_or(1),
+        workers,
         hinder,
     })
 }

@@ -17,7 +17,9 @@ spec:
       route: [{{destination: {{host: microservice-c}}}}]
     - match: [{{uri: {{regex: '{expression}'}}}}]
       route: [{{destination: {{host: microservice-c}}}}]
-    - route: [{{destination: {{host: microservice-c}}}}]
+    - match: [{{sourceLabels: {{version: v1}}}}]
+      route: [{{destination: {{host: microservice-c, subset: v1}}}}]
+    - route: [{{destination: {{host: microservice-c, subset: v2}}}}]
 "
     )
 }

@@ -56,6 +56,12 @@ impl Links<'_> {
         }
         for route in &service.http {
             if let HttpAction::Forward(forwards) = &route.action {
+                let sum: u64 = forwards.iter().map(|forward| u64::from(forward.weight)).sum();
+                if forwards.len() > 1 && sum != 100 && sum > 0 {
+                    let title =
+                        format!("the weights sum to {sum}, not 100: they are taken as shares of {sum}");
+                    self.findings.warnings.push(Problem::new(&route.place, title));
+                }
                 for forward in forwards {
                     self.destination(&forward.destination, service);
                     if forwards.len() > 1 && forward.weight == 0 {

@@ -2,6 +2,9 @@
 //!
 //! What is asserted are counts, contents and orders; times only where a bound holds on any machine.
 
+mod lost;
+mod server;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,101 +20,9 @@ use meshquake::load::plan::{Hinder, LoadPlan, Mode, Pattern, Rate};
 use meshquake::load::second::{Kind, Row};
 use meshquake::load::{GeneratorHealth, Limits, Load, LoadEvent, Program, Summary};
 
+use self::server::Server;
+
 const SECOND: Duration = Duration::from_secs(1);
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Request {
-    path: String,
-    traceparent: String,
-    id: String,
-    cookies: String,
-    body: String,
-}
-
-#[derive(Default)]
-struct Seen {
-    requests: Mutex<Vec<Request>>,
-    /// Answers are held until this time.
-    stalled_until: Mutex<Option<Instant>>,
-    most_at_once: AtomicU64,
-    at_once: AtomicU64,
-}
-
-struct Server {
-    base: String,
-    seen: Arc<Seen>,
-    serving: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.serving.abort();
-    }
-}
-
-impl Server {
-    async fn start() -> Self {
-        let seen = Arc::new(Seen::default());
-        let app = Router::new()
-            .route(
-                "/login/{user}",
-                post(|Path(user): Path<u64>| async move {
-                    (
-                        [("set-cookie", format!("session={user}; Path=/"))],
-                        format!("{{\"token\": \"t{user}\"}}"),
-                    )
-                }),
-            )
-            .route("/redirect", get(|| async { (StatusCode::FOUND, [("location", "/elsewhere")]) }))
-            .route("/broken", get(|| async { (StatusCode::SERVICE_UNAVAILABLE, "no luck today") }))
-            .route("/never", get(std::future::pending::<()>))
-            .fallback(any(|| async { "hello\n" }))
-            .layer(axum::middleware::from_fn_with_state(Arc::clone(&seen), note))
-            .with_state(());
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let base = format!("http://{}", listener.local_addr().expect("an address"));
-        let serving = tokio::spawn(async move { axum::serve(listener, app).await.expect("serves") });
-        Self { base, seen, serving }
-    }
-
-    fn plan(&self, mode: Mode, journeys: Vec<Journey>) -> LoadPlan {
-        LoadPlan { seed: 7, length: SECOND, ..LoadPlan::new(&self.base, journeys, mode) }
-    }
-
-    fn requests(&self) -> Vec<Request> {
-        let mut requests = self.seen.requests.lock().expect("not poisoned").clone();
-        requests.sort();
-        requests
-    }
-}
-
-async fn note(
-    State(seen): State<Arc<Seen>>,
-    request: axum::extract::Request,
-    next: axum::middleware::Next,
-) -> impl IntoResponse {
-    let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, 1 << 20).await.expect("a small body");
-    let header = |headers: &HeaderMap, name: &str| {
-        headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
-    };
-    seen.requests.lock().expect("not poisoned").push(Request {
-        path: parts.uri.path().to_owned(),
-        traceparent: header(&parts.headers, "traceparent"),
-        id: header(&parts.headers, "x-request-id"),
-        cookies: header(&parts.headers, "cookie"),
-        body: String::from_utf8_lossy(&body).into_owned(),
-    });
-    let now = seen.at_once.fetch_add(1, Ordering::SeqCst) + 1;
-    seen.most_at_once.fetch_max(now, Ordering::SeqCst);
-    let stall = *seen.stalled_until.lock().expect("not poisoned");
-    if let Some(until) = stall {
-        tokio::time::sleep_until(until.into()).await;
-    }
-    let answer = next.run(axum::extract::Request::from_parts(parts, body.into())).await;
-    seen.at_once.fetch_sub(1, Ordering::SeqCst);
-    answer
-}
 
 fn program() -> Program {
     Program::new(env!("CARGO_BIN_EXE_meshquake"))
@@ -384,106 +295,6 @@ async fn a_stop_ends_arrivals_and_lets_the_rest_finish() {
     agree(&summary, &server);
     assert!(summary.stopped.is_some_and(|stopped| stopped >= SECOND));
     assert!((50..300).contains(&summary.ok()) && summary.ok() == summary.begun(), "{}", summary.ok());
-}
-
-/// A worker that was started by hand and has sent for a second.
-async fn worker_under_way(
-    server: &Server,
-) -> (tokio::process::Child, tokio::io::Lines<impl tokio::io::AsyncBufRead + Unpin>) {
-    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-    let mut never = step("never", Method::Get, "/never");
-    never.timeout = Some(SECOND * 60);
-    let mut journeys = hello();
-    journeys.push(Journey { weight: 1, ..journey("never", vec![never]) });
-    let plan = LoadPlan { length: SECOND * 600, ..server.plan(open(50, 1000), journeys) };
-    let mut child = tokio::process::Command::new(env!("CARGO_BIN_EXE_meshquake"))
-        .arg("load-worker")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("starts");
-    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let stdin = child.stdin.as_mut().expect("piped");
-    let plan = serde_json::to_string(&plan).expect("serialises");
-    stdin.write_all(format!("{plan}\n").as_bytes()).await.expect("written");
-    assert_eq!(lines.next_line().await.expect("a line").as_deref(), Some("\"ready\""));
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    let start = format!("{{\"start\": {{\"at\": {}}}}}\n", now.as_millis());
-    stdin.write_all(start.as_bytes()).await.expect("written");
-    let line = lines.next_line().await.expect("a line").expect("a line");
-    assert!(line.starts_with("{\"second\":"), "{line}");
-    (child, lines)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn sigterm_ends_a_worker_at_once_with_what_it_has() {
-    let server = Server::start().await;
-    let (mut child, mut lines) = worker_under_way(&server).await;
-    let pid = rustix::process::Pid::from_raw(child.id().expect("alive") as i32).expect("a process");
-    let asked = Instant::now();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signalled");
-    let mut last = String::new();
-    while let Some(line) = lines.next_line().await.expect("readable") {
-        last = line;
-    }
-    let status = child.wait().await.expect("ends");
-    assert!(status.success(), "{status}");
-    assert!(asked.elapsed() < SECOND * 3, "{:?}", asked.elapsed());
-    assert!(last.starts_with("{\"finished\":"), "{last}");
-    assert!(!last.contains("\"unfinished\":0"), "{last}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_ends_when_nobody_listens_any_more() {
-    let server = Server::start().await;
-    let (mut child, lines) = worker_under_way(&server).await;
-    drop(child.stdin.take());
-    drop(lines);
-    let ended = tokio::time::timeout(SECOND * 10, child.wait()).await;
-    assert!(ended.is_ok(), "it goes on for nobody");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_worker_is_told_and_spoils_the_load() {
-    let server = Server::start().await;
-    let plan = LoadPlan { length: SECOND * 3, ..server.plan(open(20, 40), hello()) };
-    let mut running = Load::start(&plan, 2, &program()).await.expect("starts");
-    let victim = rustix::process::Pid::from_raw(running.pids()[1] as i32).expect("a process");
-    assert!(matches!(running.next().await, Some(LoadEvent::Second(_))));
-    rustix::process::kill_process(victim, rustix::process::Signal::KILL).expect("killed");
-    let mut died = Vec::new();
-    while let Some(event) = running.next().await {
-        if let LoadEvent::WorkerDied(death) = event {
-            died.push(death);
-        }
-    }
-    let summary = running.finish().await;
-    assert_eq!(died.iter().map(|died| died.worker).collect::<Vec<_>>(), [1]);
-    assert_eq!(summary.deaths, died);
-    // The other one went on to the end with its half.
-    assert!(summary.ok() >= 30, "{}", summary.ok());
-    let health = summary.health(&Limits::default()).to_string();
-    assert!(health.contains("load worker 1 was lost: it ended before the load did"), "{health}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_silent_worker_is_lost_as_well() {
-    let server = Server::start().await;
-    let plan = LoadPlan { length: SECOND * 60, ..server.plan(open(20, 40), hello()) };
-    let mut running = Load::start(&plan, 1, &program()).await.expect("starts");
-    let victim = rustix::process::Pid::from_raw(running.pids()[0] as i32).expect("a process");
-    assert!(matches!(running.next().await, Some(LoadEvent::Second(_))));
-    rustix::process::kill_process(victim, rustix::process::Signal::STOP).expect("stopped");
-    let death = loop {
-        match running.next().await {
-            Some(LoadEvent::WorkerDied(died)) => break died,
-            Some(LoadEvent::Second(_)) => {}
-            None => panic!("the load ended without a word about its worker"),
-        }
-    };
-    assert!(death.why.starts_with("it said nothing for "), "{}", death.why);
-    assert_eq!(running.finish().await.deaths.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
