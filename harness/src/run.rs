@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use crate::backend::cluster::settings::Settings;
 use crate::backend::{self, Backend};
 use crate::event::{Event, Phase, Record};
 use crate::report;
@@ -33,6 +34,8 @@ pub use timeline::chain;
 #[derive(Clone, Debug)]
 pub struct Options {
     pub backend: backend::Choice,
+    /// What a person wants otherwise about clusters.
+    pub settings: Settings,
     /// Where runs are kept.
     pub reports: PathBuf,
     /// How many runs are kept there.
@@ -51,6 +54,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             backend: backend::Choice::Local,
+            settings: Settings::default(),
             reports: folder::default_root(),
             keep_runs: 20,
             keep_world: false,
@@ -146,7 +150,9 @@ async fn story(
             return joined.map_err(|why| backend::NotUp { why, collected: vec![] });
         }
         let (world, folder) = (&scenario.world, folder.path.as_path());
-        let site = backend::Site { world, images: &images, folder, on_localhost: options.keep_world };
+        let settings = &options.settings;
+        let site =
+            backend::Site { world, images: &images, folder, on_localhost: options.keep_world, settings };
         Backend::up(&options.backend, site, &|text| events.emit(Event::Progress { phase: Phase::Up, text }))
             .await
     };

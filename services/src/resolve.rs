@@ -33,7 +33,7 @@ impl Names {
     /// All addresses of a name; the port is the caller's matter and is 0 here.
     pub async fn look_up(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
         match self {
-            Self::Dns => Ok(tokio::net::lookup_host((name, 0)).await?.collect()),
+            Self::Dns => dns(name).await,
             Self::File(file) => {
                 let text = std::fs::read_to_string(file.as_path()).map_err(|error| {
                     io::Error::new(error.kind(), format!("hosts file {}: {error}", file.display()))
@@ -47,6 +47,28 @@ impl Names {
             }
         }
     }
+}
+
+/// By the C library.
+#[cfg(not(feature = "static"))]
+async fn dns(name: &str) -> io::Result<Vec<SocketAddr>> {
+    Ok(tokio::net::lookup_host((name, 0)).await?.collect())
+}
+
+/// Without the C library, which in a static program cannot load what it needs for this. `/etc/resolv.conf` with its
+/// search domains and `/etc/hosts` are read each time, as connections are opened seldom; nothing is remembered.
+#[cfg(feature = "static")]
+async fn dns(name: &str) -> io::Result<Vec<SocketAddr>> {
+    use hickory_resolver::TokioResolver;
+    use hickory_resolver::config::ResolveHosts;
+
+    let failed =
+        |error: hickory_resolver::net::NetError| io::Error::other(format!("no address of `{name}`: {error}"));
+    let mut builder = TokioResolver::builder_tokio().map_err(failed)?;
+    builder.options_mut().cache_size = 0;
+    builder.options_mut().use_hosts_file = ResolveHosts::Always;
+    let found = builder.build().map_err(failed)?.lookup_ip(name).await.map_err(failed)?;
+    Ok(found.iter().map(|address| SocketAddr::new(address, 0)).collect())
 }
 
 /// The lines of a hosts file: an address, then names; `#` starts a comment. A trailing dot on a name means nothing.
@@ -90,6 +112,12 @@ mod tests {
         assert_eq!(found("microservice-b.pinning."), ["127.64.1.2"]);
         assert_eq!(found("six"), ["::1"]);
         assert!(found("here").is_empty() && found("microservice").is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_machines_own_hosts_file_is_heeded() {
+        let found = Names::Dns.look_up("localhost").await.expect("every machine knows itself");
+        assert!(found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
     }
 
     #[tokio::test]

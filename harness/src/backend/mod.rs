@@ -5,13 +5,13 @@
 //! reached.
 
 pub mod chaos;
+pub mod cluster;
 pub mod local;
 pub mod objects;
 mod pods;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -23,6 +23,7 @@ use crate::load;
 use crate::run::folder::Events;
 use crate::world::{Image, World};
 use chaos::Switch;
+use cluster::settings::Settings;
 use objects::{Objects, PodFacts};
 pub use pods::Watching;
 
@@ -30,26 +31,25 @@ pub use pods::Watching;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
     Local,
+    /// A cluster of ours, made by kind.
+    Kind,
+    /// A cluster of ours, made by k3d.
+    K3d,
+    /// A cluster of somebody else's, by its name in the kubeconfig.
+    Context {
+        name: String,
+        /// Even though it looks like one that people depend on.
+        yes_really: bool,
+    },
 }
 
 impl Choice {
     pub fn name(&self) -> &'static str {
         match self {
             Choice::Local => "local",
-        }
-    }
-}
-
-impl FromStr for Choice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "local" => Ok(Choice::Local),
-            "kind" | "k3d" | "context" => {
-                Err(format!("this meshquake runs worlds on `local` only; `{text}` is a name for later"))
-            }
-            _ => Err("backends are: `local`".into()),
+            Choice::Kind => "kind",
+            Choice::K3d => "k3d",
+            Choice::Context { .. } => "context",
         }
     }
 }
@@ -66,6 +66,8 @@ pub struct Site<'s> {
     pub folder: &'s Path,
     /// Listen on 127.0.0.1 as well, if nobody else does.
     pub on_localhost: bool,
+    /// What a person wants otherwise about clusters.
+    pub settings: &'s Settings,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +76,12 @@ pub struct NotUp {
     pub why: String,
     /// What was kept for whoever looks for the cause.
     pub collected: Vec<Collected>,
+}
+
+fn not_yet(choice: &Choice) -> NotUp {
+    let why =
+        format!("this meshquake makes clusters by `{}`, but runs worlds on `local` only", choice.name());
+    NotUp { why, collected: vec![] }
 }
 
 /// A world that is up.
@@ -86,6 +94,7 @@ impl Backend {
     pub async fn up(choice: &Choice, site: Site<'_>, tell: &(dyn Fn(String) + Sync)) -> Result<Self, NotUp> {
         match choice {
             Choice::Local => local::Local::up(site, tell).await.map(Backend::Local),
+            Choice::Kind | Choice::K3d | Choice::Context { .. } => Err(not_yet(choice)),
         }
     }
 
@@ -93,6 +102,7 @@ impl Backend {
     pub async fn join(choice: &Choice, id: Option<&str>) -> Result<Self, String> {
         match choice {
             Choice::Local => local::Local::join(id).await.map(Backend::Local),
+            Choice::Kind | Choice::K3d | Choice::Context { .. } => Err(not_yet(choice).why),
         }
     }
 

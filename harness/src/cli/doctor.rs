@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::Where;
+use super::cluster::Where;
 use super::print::answer;
 use crate::backend::local::dirs::Dirs;
 use crate::backend::local::worlds;
@@ -38,7 +38,7 @@ fn finding(what: &'static str, state: State, text: impl Into<String>) -> Finding
 }
 
 impl Doctor {
-    pub fn execute(self) -> Exit {
+    pub async fn execute(self) -> Exit {
         let findings =
             [platform(), cores(), memory(), envoy(), cargo(), folders(), open_files(), leftovers()];
         let missing = findings.iter().any(|finding| matches!(finding.state, State::Missing));
@@ -56,7 +56,7 @@ impl Doctor {
                 answer(&format!("{:<8} {:<12} {}", sign(&finding.state), finding.what, finding.text));
             }
             let can = if missing { "cannot run worlds yet" } else { "can run worlds" };
-            answer(&format!("\nbackend `{}`: this machine {can}", self.place.backend.name()));
+            answer(&format!("\nbackend `{}`: this machine {can}", self.place.name()));
         }
         if missing { Exit::NOT_POSSIBLE_HERE } else { Exit::HELD }
     }

@@ -1,6 +1,7 @@
 //! The command line: one file a command. Standard output is the answer, standard error the progress.
 
 mod check;
+mod cluster;
 mod doctor;
 mod print;
 mod report;
@@ -13,8 +14,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::backend::local::{self, own, supervisor, warden};
+use crate::load;
 use crate::verdict::Exit;
-use crate::{backend, load};
 use print::fail;
 
 /// Does my system hold when the mesh shakes?
@@ -79,14 +80,6 @@ struct Which {
     run: Option<String>,
 }
 
-/// Where a world is brought up.
-#[derive(Args, Clone, Debug)]
-struct Where {
-    /// Where the world is brought up
-    #[arg(long, value_name = "BACKEND", default_value = "local")]
-    backend: backend::Choice,
-}
-
 fn exit_codes() -> String {
     let codes = Exit::TABLE.iter().map(|(exit, meaning)| format!("  {:>3}  {meaning}", exit.0));
     format!("Exit codes:\n{}", codes.collect::<Vec<_>>().join("\n"))
@@ -133,7 +126,7 @@ async fn dispatch(command: Command) -> Exit {
         Command::Down(down) => down.execute().await,
         Command::Heal(heal) => heal.execute().await,
         Command::Clean(clean) => clean.execute(),
-        Command::Doctor(doctor) => doctor.execute(),
+        Command::Doctor(doctor) => doctor.execute().await,
         Command::Report(report) => report.execute(),
         Command::Supervise => {
             own::take_back_by(|socket, undo| Box::pin(local::take_back(socket, undo)));

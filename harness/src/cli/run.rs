@@ -7,8 +7,11 @@ use clap::Args;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::cluster::Where;
 use super::print::{answer, answer_look, fail, progress_look, tell};
-use super::{Where, duration, reports};
+use super::{duration, reports};
+use crate::backend::Choice;
+use crate::backend::cluster::settings::Settings;
 use crate::event::Record;
 use crate::problem;
 use crate::report::console::{self, Progress};
@@ -61,9 +64,13 @@ impl Run {
             return fail(Exit::INTERNAL, &format!("signals cannot be handled: {error}"));
         }
         stop.on_unread();
+        let (choice, settings) = match self.place.resolve() {
+            Ok(place) => place,
+            Err(exit) => return exit,
+        };
         let mut worst = Exit::HELD;
         for scenario in &scenarios {
-            let exit = self.one(scenario, &stop).await;
+            let exit = self.one(scenario, &choice, &settings, &stop).await;
             if worst == Exit::HELD {
                 worst = exit;
             }
@@ -74,9 +81,10 @@ impl Run {
         worst
     }
 
-    async fn one(&self, scenario: &Scenario, stop: &Stop) -> Exit {
+    async fn one(&self, scenario: &Scenario, choice: &Choice, settings: &Settings, stop: &Stop) -> Exit {
         let options = Options {
-            backend: self.place.backend.clone(),
+            backend: choice.clone(),
+            settings: settings.clone(),
             reports: reports(&self.reports),
             keep_runs: self.keep_runs,
             keep_world: self.keep,

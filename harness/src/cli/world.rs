@@ -11,12 +11,15 @@ use meshquake_xds::object::Object;
 use meshquake_xds::source::Place;
 use serde_json::json;
 
+use super::cluster::Where;
 use super::print::{answer, fail, progress_look, tell};
-use super::{Where, Which, reports};
+use super::{Which, reports};
+use crate::backend::cluster::provision;
+use crate::backend::cluster::settings::Settings;
 use crate::backend::local::own::status::Status;
 use crate::backend::local::{dirs::Dirs, verbs, worlds};
 use crate::backend::objects::FIELD_MANAGER;
-use crate::backend::{self, Backend, Site};
+use crate::backend::{self, Backend, Choice, Site};
 use crate::problem::{self, Problems};
 use crate::run::{self, chain, stop::Stop};
 use crate::verdict::Exit;
@@ -60,7 +63,11 @@ impl Up {
         if let Err(error) = stop.on_signals() {
             return fail(Exit::INTERNAL, &format!("signals cannot be handled: {error}"));
         }
-        match stop.unless(self.raise(&world)).await {
+        let (choice, settings) = match self.place.resolve() {
+            Ok(place) => place,
+            Err(exit) => return exit,
+        };
+        match stop.unless(self.raise(&world, &choice, &settings)).await {
             // Dropping it gave up the supervisor's input, so what was begun goes down again.
             None => stop.reason().map_or(Exit::INTERNAL, |cause| fail(cause.kind.exit(), &cause.text)),
             Some(Ok(())) => Exit::HELD,
@@ -68,13 +75,12 @@ impl Up {
         }
     }
 
-    async fn raise(&self, world: &World) -> Result<(), String> {
+    async fn raise(&self, world: &World, choice: &Choice, settings: &Settings) -> Result<(), String> {
         let images = backend::build(world, |text| tell(&text)).await?;
         let kept = run::folder::default_root().join("../up");
-        let site = Site { world, images: &images, folder: &kept, on_localhost: true };
-        let backend = Backend::up(&self.place.backend, site, &|text| tell(&text))
-            .await
-            .map_err(|error| not_up(&error))?;
+        let site = Site { world, images: &images, folder: &kept, on_localhost: true, settings };
+        let backend =
+            Backend::up(choice, site, &|text| tell(&text)).await.map_err(|error| not_up(&error))?;
         let facts = backend.facts();
         backend.release().await?;
         let id = backend.id();
@@ -300,10 +306,18 @@ pub struct Down {
     /// All worlds that are up
     #[arg(long, conflicts_with = "run")]
     all: bool,
+    #[command(flatten)]
+    place: Where,
+    /// The kind or k3d cluster that meshquake made, with all that is in it
+    #[arg(long, conflicts_with_all = ["run", "all"])]
+    cluster: bool,
 }
 
 impl Down {
     pub async fn execute(self) -> Exit {
+        if self.cluster {
+            return self.cluster().await;
+        }
         let chosen = if self.all {
             worlds::up()
         } else {
@@ -323,6 +337,41 @@ impl Down {
                 Ok(()) => answer(&format!("{} ({}) is down", world.header.run, world.header.world)),
                 Err(why) => return fail(Exit::INTERNAL, &why),
             }
+        }
+        Exit::HELD
+    }
+}
+
+impl Down {
+    /// Of the backend that is named, else whichever there is.
+    async fn cluster(&self) -> Exit {
+        let (choice, settings) = match self.place.resolve() {
+            Ok(place) => place,
+            Err(exit) => return exit,
+        };
+        let choices = match choice {
+            Choice::Local => vec![Choice::Kind, Choice::K3d],
+            Choice::Kind | Choice::K3d => vec![choice],
+            Choice::Context { .. } => {
+                return fail(Exit::USAGE, "a cluster that meshquake did not make is not removed by it");
+            }
+        };
+        let several = choices.len() > 1;
+        let mut removed = false;
+        for choice in choices {
+            match provision::remove(&choice, &settings, &|text| tell(&text)).await {
+                Ok(true) => {
+                    removed = true;
+                    answer(&format!("the {} cluster `{}` is gone", choice.name(), settings.cluster.name));
+                }
+                Ok(false) => {}
+                // Where nobody said which, one may have only one of the tools.
+                Err(provision::Error::Tool(tool)) if several && tool.is_missing() => {}
+                Err(error) => return fail(Exit::INTERNAL, &chain(&error)),
+            }
+        }
+        if !removed {
+            answer("there is no cluster of that name");
         }
         Exit::HELD
     }

@@ -107,6 +107,12 @@ impl Dirs {
         self.private(&self.state.join("logs").join(id), "XDG_STATE_HOME")
     }
 
+    /// Where clusters that we made are noted, created.
+    pub fn clusters(&self) -> Result<PathBuf, Error> {
+        self.private(&self.state, "XDG_STATE_HOME")?;
+        self.private(&self.state.join("clusters"), "XDG_STATE_HOME")
+    }
+
     /// Where downloads are kept, created.
     pub fn cache(&self) -> Result<PathBuf, Error> {
         self.private(&self.cache, "XDG_CACHE_HOME")

@@ -83,8 +83,16 @@ fn command(builder: &Builder, workspace: &Path, build: &Build, wanted: &BTreeSet
     // The programs alone are built, but with the features that the whole workspace gives to what they depend on:
     // else the same dependencies would be compiled twice, once for the harness and once for the shop.
     command.current_dir(workspace).args(["build", "--workspace", "--no-default-features"]);
-    let features = build.features.iter().map(|feature| format!("{}/{feature}", build.package));
-    command.args(["--features", &features.collect::<Vec<_>>().join(",")]);
+    let mut features: Vec<String> =
+        build.features.iter().map(|feature| format!("{}/{feature}", build.package)).collect();
+    if let Some(target) = &builder.static_for {
+        command.args(["--target", target]);
+        link_statically(&mut command);
+        if has_feature(builder, workspace, &build.package, STATIC) {
+            features.push(format!("{}/{STATIC}", build.package));
+        }
+    }
+    command.args(["--features", &features.join(",")]);
     for program in wanted {
         command.args(["--bin", program]);
     }
@@ -102,6 +110,32 @@ fn command(builder: &Builder, workspace: &Path, build: &Build, wanted: &BTreeSet
     }
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+/// The feature of a package for what a static program needs.
+const STATIC: &str = "static";
+
+/// Adds to the flags that the person has set, in the form in which cargo heeds them.
+fn link_statically(command: &mut Command) {
+    // What is loaded into clusters is small: nobody debugs it there.
+    let ours = ["-Ctarget-feature=+crt-static", "-Cstrip=debuginfo"];
+    let (name, separator) = match std::env::var_os("CARGO_ENCODED_RUSTFLAGS") {
+        Some(_) => ("CARGO_ENCODED_RUSTFLAGS", "\x1f"),
+        None => ("RUSTFLAGS", " "),
+    };
+    let theirs = std::env::var(name).unwrap_or_default();
+    let flags = std::iter::once(theirs.as_str()).filter(|flags| !flags.is_empty()).chain(ours);
+    command.env(name, flags.collect::<Vec<_>>().join(separator));
+}
+
+fn has_feature(builder: &Builder, workspace: &Path, package: &str, feature: &str) -> bool {
+    let mut command = Command::new(&builder.cargo);
+    command.current_dir(workspace).args(["metadata", "--no-deps", "--format-version=1"]);
+    // Should cargo fail here, it fails again at the build, and is heard there.
+    let answer = command.stderr(Stdio::null()).output().map(|output| output.stdout).unwrap_or_default();
+    let metadata: Json = serde_json::from_slice(&answer).unwrap_or_default();
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    packages.filter(|one| one["name"] == package).any(|one| one["features"].get(feature).is_some())
 }
 
 /// What a line of cargo's tells of the way, if that is all it tells.

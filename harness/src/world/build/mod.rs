@@ -68,6 +68,21 @@ pub fn build(world: &World, progress: &mut dyn FnMut(Progress)) -> Result<BTreeM
     Builder::from_environment().images(&world.folder, &world.images, progress)
 }
 
+/// As [`build`], but without shared libraries, so that the programs run in an image that holds nothing else.
+///
+/// A package may have a feature `static` for what it then needs, such as a resolver of its own. Images that nothing
+/// is built for are left out.
+pub fn build_static(
+    folder: &Path,
+    images: &BTreeMap<String, Image>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<BTreeMap<String, Image>, Error> {
+    let built = images.iter().filter(|(_, image)| image.build.is_some());
+    let images = built.map(|(name, image)| (name.clone(), image.clone())).collect();
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    Builder { static_for: Some(target), ..Builder::from_environment() }.images(folder, &images, progress)
+}
+
 /// How cargo is called.
 struct Builder {
     cargo: PathBuf,
@@ -75,12 +90,14 @@ struct Builder {
     target: Option<PathBuf>,
     /// Shop and harness are built by the same profile, so that they share what they depend on.
     release: bool,
+    /// The target for which all libraries are linked in; explicit, so that build scripts keep theirs.
+    static_for: Option<String>,
 }
 
 impl Builder {
     fn from_environment() -> Self {
         let cargo = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
-        Self { cargo, target: None, release: !cfg!(debug_assertions) }
+        Self { cargo, target: None, release: !cfg!(debug_assertions), static_for: None }
     }
 
     fn images(
@@ -151,13 +168,25 @@ impl Builder {
 }
 
 /// The folder of the cargo workspace around a world, if it lies in one.
-fn workspace_of(folder: &Path) -> Option<PathBuf> {
+pub fn workspace_of(folder: &Path) -> Option<PathBuf> {
     let folder = folder.canonicalize().ok()?;
     let is_root = |above: &&Path| {
         let manifest = std::fs::read_to_string(above.join("Cargo.toml")).unwrap_or_default();
         manifest.lines().any(|line| line.trim() == "[workspace]")
     };
     folder.ancestors().find(is_root).map(Path::to_owned)
+}
+
+/// Where a package of a workspace lies: by its name, or by what its manifest says.
+pub fn package_folder(workspace: &Path, package: &str) -> PathBuf {
+    let is_package = |folder: &PathBuf| {
+        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+        manifest.lines().any(|line| line.trim() == format!("name = \"{package}\""))
+    };
+    let folders = std::fs::read_dir(workspace).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut found: Vec<PathBuf> = folders.filter(is_package).collect();
+    found.sort();
+    found.into_iter().next().unwrap_or_else(|| workspace.join(package))
 }
 
 /// A program by path, from the world's folder, or by name on PATH.

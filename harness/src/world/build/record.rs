@@ -54,16 +54,18 @@ impl Record {
             builder.release,
             builder.cargo.display()
         );
+        question.extend(builder.static_for.iter().map(|target| format!("static for {target}\n")));
         for (name, value) in heeded() {
             question.push_str(&format!("{name}={value}\n"));
         }
         // Two workspaces may share a target folder; each notes its own builds.
         let name = digest(format!(
-            "{}\n{} {:?} {}",
+            "{}\n{} {:?} {} {:?}",
             workspace.display(),
             build.package,
             build.features,
-            builder.release
+            builder.release,
+            builder.static_for
         ));
         let path = target.join("meshquake").join(format!("{}-{}.json", build.package, &name[..16]));
         Self { path, workspace: workspace.to_owned(), question }

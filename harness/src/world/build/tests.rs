@@ -138,3 +138,25 @@ fn a_cargo_that_is_not_there_is_told() {
     let error = builder.images(&world, &image("tiny", &[]), &mut |_| {}).expect_err("no cargo").to_string();
     assert!(error.starts_with("cannot start `/no/such/cargo`, which builds package `tiny`: "), "{error}");
 }
+
+#[test]
+fn a_static_program_needs_nothing_else() {
+    let folder = workspace();
+    let root = folder.path();
+    let package = format!("{PACKAGE}static = []\n");
+    write(&root.join("tiny/Cargo.toml"), &package, 100);
+    let main = "fn main() { assert!(cfg!(feature = \"static\")); print!(\"quiet\"); }\n";
+    write(&root.join("tiny/src/main.rs"), main, 100);
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let builder = Builder {
+        target: Some(root.join("target")),
+        static_for: Some(target),
+        ..Builder::from_environment()
+    };
+    let built = builder.images(&root.join("tiny/deploy/world"), &image("tiny", &[]), &mut |_| {});
+    let built = built.expect("it builds");
+    assert_eq!(output(&built), "quiet", "its own feature `static` is on");
+    let program = fs::read(&built["tiny:dev"].command[0]).expect("read");
+    let loader = b"ld-linux";
+    assert!(!program.windows(loader.len()).any(|bytes| bytes == loader), "it asks for no loader");
+}

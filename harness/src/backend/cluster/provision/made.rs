@@ -1,0 +1,392 @@
+//! A cluster that kind or k3d makes: found, completed, made anew, removed.
+//!
+//! ```text
+//! lock ─► is it there? ─┬─ yes, ours and as wanted ────────────────────────────────► use it
+//!                       ├─ yes, ours, not ready ── API answers ── go on with Istio
+//!                       ├─ yes, ours, otherwise configured or dead ── remove ──┐
+//!                       ├─ yes, not ours ── refuse                             │
+//!                       └─ no ── size, port ── mark ── create ◄────────────────┘ ── go on with Istio
+//! ```
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+use super::engine::Engine;
+use super::load::{self, Loader, Way};
+use super::maker::{ISTIO_VALUES, Maker};
+use super::mark::{Desk, Stage};
+use super::pins::numbers;
+use super::record::Record;
+use super::tool::Tool;
+use super::{Error, Step, Tell, istio, machine, manifests};
+use crate::backend::cluster::settings::Settings;
+use crate::backend::local::dirs::Dirs;
+use crate::wait::{self, Seen};
+
+/// How long somebody else may work on the cluster: a first try may pull images.
+const LOCK_LIMIT: Duration = Duration::from_secs(900);
+/// How long the API of a cluster that is there may take to answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// And that of one that was just made.
+const NEW_LIMIT: Duration = Duration::from_secs(120);
+
+/// The tools for one cluster, and where its things lie.
+pub(super) struct Shop {
+    pub maker: Maker,
+    pub tool: Tool,
+    pub engine: Engine,
+    pub desk: Desk,
+    pub settings: Settings,
+}
+
+/// A cluster whose API answers, with its lock; Istio may still be missing.
+pub(super) struct Standing {
+    pub shop: Shop,
+    pub client: Client,
+    pub config: Config,
+    pub versions: Vec<(String, String)>,
+    pub digest: String,
+    pub made: bool,
+    pub complete: bool,
+    pub loader: Loader,
+    lock: File,
+    /// Istio's images on their way, saved while the cluster came up.
+    saved: Option<Saved>,
+}
+
+/// Archives of images, which go with their folder.
+struct Saved {
+    #[expect(dead_code, reason = "the archives go with it")]
+    folder: tempfile::TempDir,
+    archives: Vec<PathBuf>,
+}
+
+impl Shop {
+    pub fn open(maker: Maker, settings: &Settings) -> Result<Self, Error> {
+        let folder = Dirs::from_env().and_then(|dirs| dirs.clusters())?;
+        let desk = Desk::new(&folder, maker, &settings.cluster.name);
+        let mut tool = Tool::find(maker.which(), maker.version())?;
+        tool.kubeconfig = Some(desk.kubeconfig());
+        Ok(Self { maker, tool, engine: Engine::find()?, desk, settings: settings.clone() })
+    }
+
+    fn name(&self) -> &str {
+        &self.settings.cluster.name
+    }
+
+    /// What a person calls it.
+    fn title(&self) -> String {
+        format!("{} cluster `{}`", self.maker.name(), self.name())
+    }
+
+    async fn is_there(&self) -> Result<bool, Error> {
+        let listed = self.tool.ask(self.maker.list()).await?;
+        Ok(self.maker.listed(&listed).iter().any(|name| name == self.name()))
+    }
+
+    /// Removes the cluster and what its tool may leave behind.
+    async fn remove(&self, lock: &File) -> Result<(), Error> {
+        self.tool.act(&self.maker.delete(self.name()), Some(lock), &|_| {}).await?;
+        self.sweep().await;
+        self.desk.clear();
+        Ok(())
+    }
+
+    async fn sweep(&self) {
+        let Some((network, volume)) = self.maker.leftovers(self.name()) else { return };
+        for words in [["network", "rm", network.as_str()], ["volume", "rm", volume.as_str()]] {
+            // That it is not there is what we want.
+            let _ = self.engine.ask(&words).await;
+        }
+    }
+
+    /// `down --cluster`: whether there was one.
+    pub async fn take_away(&self, tell: Tell<'_>) -> Result<bool, Error> {
+        let lock = self.desk.lock(LOCK_LIMIT, tell).await?;
+        if !self.is_there().await? {
+            self.sweep().await;
+            self.desk.clear();
+            return Ok(false);
+        }
+        if self.desk.mark().is_none() && self.recorded().await.is_none() {
+            return Err(Error::NotOurs { what: self.title(), name: self.name().to_owned() });
+        }
+        self.remove(&lock).await?;
+        Ok(true)
+    }
+
+    async fn recorded(&self) -> Option<Record> {
+        let (client, _) = self.connect(ANSWER_LIMIT).await.ok()?;
+        Record::read(&client).await.ok().flatten()
+    }
+
+    /// Finds the cluster as it is wanted, or makes it so, until its API answers.
+    pub async fn stand(self, took: &mut Vec<Step>, tell: Tell<'_>) -> Result<Standing, Error> {
+        let mut versions = vec![(self.maker.name().to_owned(), self.version(tell).await?)];
+        let config =
+            self.maker.config(&self.settings).map_err(|(path, source)| Error::Config { path, source })?;
+        let digest = self.digest(&config)?;
+        let lock = self.desk.lock(LOCK_LIMIT, tell).await?;
+        let facts = self.engine.facts().await?;
+        versions.push(("docker".to_owned(), facts.version.clone()));
+        if self.is_there().await? {
+            match self.look(&digest).await? {
+                Found::Usable { client, config, complete } => {
+                    return self.standing(lock, client, *config, versions, digest, complete, None).await;
+                }
+                Found::Remake(why) => {
+                    tell(format!("the {} {why}; making it anew", self.title()));
+                    self.remove(&lock).await?;
+                }
+            }
+        }
+        machine::check_size(&facts, &self.settings)?;
+        machine::check_port(&self.engine, self.settings.cluster.port).await?;
+        // Known before the cluster is begun, that nothing is found wrong half-way.
+        istio::istioctl(&self.settings).await?;
+        let file = self.desk.file("config.yaml", &config).map_err(Error::Mark)?;
+        self.desk.set(Stage::Begun, &digest).map_err(Error::Mark)?;
+        let profile = self.settings.cluster.profile.name();
+        tell(format!("making the {} ({profile})", self.title()));
+        let began = Instant::now();
+        let (created, saved) = tokio::join!(self.create(&file, &lock), self.save_istio());
+        created?;
+        let saved = saved.map_err(Error::Settings)?;
+        took.push(Step::new("nodes", began));
+        let (client, config) = self.connect(NEW_LIMIT).await?;
+        self.desk.set(Stage::Answers, &digest).map_err(Error::Mark)?;
+        let version = istio::wanted(&self.settings).to_owned();
+        let record = Record { digest: digest.clone(), ready: false, istio: version };
+        record.write(&client).await.map_err(Error::Api)?;
+        took.push(Step::new("API", began));
+        self.standing(lock, client, config, versions, digest, false, Some(saved)).await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one value, gathered in two places")]
+    async fn standing(
+        self,
+        lock: File,
+        client: Client,
+        config: Config,
+        mut versions: Vec<(String, String)>,
+        digest: String,
+        complete: bool,
+        saved: Option<Saved>,
+    ) -> Result<Standing, Error> {
+        let server = client.apiserver_version().await.map_err(Error::Api)?;
+        versions.push(("kubernetes".to_owned(), server.git_version.trim_start_matches('v').to_owned()));
+        versions.push(("node image".to_owned(), self.maker.node_image(&self.settings).to_owned()));
+        let nodes = super::node_names(&client).await.map_err(Error::Api)?;
+        let way = Way::Maker {
+            maker: self.maker,
+            tool: self.tool.clone(),
+            settings: Box::new(self.settings.clone()),
+        };
+        let loader = Loader { way, engine: self.engine.clone(), nodes };
+        let made = saved.is_some();
+        Ok(Standing { shop: self, client, config, versions, digest, made, complete, loader, lock, saved })
+    }
+
+    /// The tool's version; one that is older than what was tried is refused, a newer one is told.
+    async fn version(&self, tell: Tell<'_>) -> Result<String, Error> {
+        let answer = self.tool.ask(&["version"]).await?;
+        let found = self.maker.version_in(&answer).unwrap_or_default();
+        let wanted = self.maker.version();
+        let ((major, minor, _), (wanted_major, wanted_minor, _)) = (numbers(&found), numbers(wanted));
+        if (major, minor) < (wanted_major, wanted_minor) {
+            let how = self.maker.which().how(wanted);
+            return Err(Error::Old { name: self.maker.name(), found, wanted: wanted.to_owned(), how });
+        }
+        if (major, minor) > (wanted_major, wanted_minor) {
+            tell(format!("note: {} is {found}; meshquake was tried with {wanted}", self.maker.name()));
+        }
+        Ok(found)
+    }
+
+    fn digest(&self, config: &str) -> Result<String, Error> {
+        let mut settings = self.settings.clone();
+        settings.istio.version = Some(istio::wanted(&settings).to_owned());
+        let mut maker = self.maker.settings(&settings).clone();
+        maker.node_image = Some(self.maker.node_image(&settings).to_owned());
+        // Our own values for Istio are part of what shapes the cluster.
+        let config = format!("{config}\n{ISTIO_VALUES}");
+        settings.digest(self.maker.name(), &maker, &config).map_err(Error::Settings)
+    }
+
+    /// What is to be done with the cluster that is there.
+    async fn look(&self, digest: &str) -> Result<Found, Error> {
+        let mark = self.desk.mark();
+        if mark.as_ref().is_some_and(|mark| mark.stage == Stage::Begun) {
+            return Ok(Found::Remake("was left half-made by an earlier try"));
+        }
+        let not_ours = || Error::NotOurs { what: self.title(), name: self.name().to_owned() };
+        let (client, config) = match self.connect(ANSWER_LIMIT).await {
+            Ok(connected) => connected,
+            Err(_) if mark.is_some() => return Ok(Found::Remake("does not answer any more")),
+            Err(_) => return Err(not_ours()),
+        };
+        match Record::read(&client).await.map_err(Error::Api)? {
+            Some(record) if record.digest == digest => {
+                Ok(Found::Usable { client, config: Box::new(config), complete: record.ready })
+            }
+            Some(_) => Ok(Found::Remake("was made from another configuration")),
+            None if mark.is_some() => Ok(Found::Remake("was left half-made by an earlier try")),
+            None => Err(not_ours()),
+        }
+    }
+
+    async fn create(&self, config: &Path, lock: &File) -> Result<(), Error> {
+        let words = self.maker.create(&self.settings, config, &self.desk.kubeconfig());
+        let unfinished = Unfinished { shop: self, armed: true };
+        match self.tool.act(&words, Some(lock), &|_| {}).await {
+            Ok(_) => {
+                unfinished.finished();
+                Ok(())
+            }
+            Err(error) => {
+                unfinished.finished();
+                let left = self.remove(lock).await.err().map(|error| error.to_string());
+                Err(Error::Create { what: self.title(), source: Box::new(error), left })
+            }
+        }
+    }
+
+    /// A client by our own kubeconfig, written anew: the API may have moved to another port.
+    async fn connect(&self, limit: Duration) -> Result<(Client, Config), Error> {
+        let text = self.tool.ask(&self.maker.kubeconfig(self.name())).await?;
+        let file = self.desk.file("kubeconfig", &text).map_err(Error::Mark)?;
+        let kubeconfig = Kubeconfig::read_from(&file)?;
+        let context = kubeconfig.current_context.clone();
+        let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
+        let client = Client::try_from(config.clone()).map_err(Error::Api)?;
+        let what = format!("the API of the {}", self.title());
+        wait::until(what, limit, async || {
+            match tokio::time::timeout(Duration::from_secs(3), client.apiserver_version()).await {
+                Ok(Ok(_)) => Seen::Done(()),
+                Ok(Err(error)) => Seen::NotYet(crate::run::chain(&error)),
+                Err(_) => Seen::NotYet("no answer within 3 s".into()),
+            }
+        })
+        .await?;
+        Ok((client, config))
+    }
+
+    /// Istio's images as the engine has them, in archives; nothing where it does not have them.
+    async fn save_istio(&self) -> std::io::Result<Saved> {
+        let folder = tempfile::tempdir()?;
+        let mut archives = Vec::new();
+        for (n, image) in istio::images(istio::wanted(&self.settings)).into_iter().enumerate() {
+            let archive = load::archive(&folder, &n.to_string());
+            if self.engine.image(&image).await.is_some()
+                && load::save(&self.engine, &[image], &archive).await.is_ok()
+            {
+                archives.push(archive);
+            }
+        }
+        Ok(Saved { folder, archives })
+    }
+}
+
+enum Found {
+    Usable { client: Client, config: Box<Config>, complete: bool },
+    Remake(&'static str),
+}
+
+impl Standing {
+    /// Puts Istio and what comes after it into the cluster, if it is not there yet.
+    pub async fn complete(&mut self, took: &mut Vec<Step>, tell: Tell<'_>) -> Result<(), Error> {
+        if self.complete {
+            return Ok(());
+        }
+        let settings = &self.shop.settings;
+        let istioctl = istio::istioctl(settings).await?;
+        let version = istio::wanted(settings).to_owned();
+        let began = Instant::now();
+        let saved = match self.saved.take() {
+            Some(saved) => saved,
+            None => self.save_missing(&version).await?,
+        };
+        // istiod's comes first, and the proxies' while it starts.
+        let (first, later) = saved.archives.split_at(saved.archives.len().min(1));
+        self.import(first).await?;
+        took.push(Step::new("image of istiod", began));
+        tell(format!("installing Istio {version}"));
+        let began = Instant::now();
+        let ours = self.shop.desk.file("istio.yaml", ISTIO_VALUES).map_err(Error::Mark)?;
+        let kubeconfig = self.shop.desk.kubeconfig().display().to_string();
+        let context = self.shop.maker.context(self.shop.name());
+        let words = istio::install(settings, &kubeconfig, &context, ours);
+        let (installed, imported) =
+            tokio::join!(istioctl.act(&words, Some(&self.lock), &|_| {}), self.import(later));
+        imported?;
+        installed.map_err(Error::Install)?;
+        took.push(Step::new("Istio", began));
+        let began = Instant::now();
+        manifests::apply(&self.client, &settings.istio.manifests).await?;
+        let record = Record { digest: self.digest.clone(), ready: true, istio: version };
+        record.write(&self.client).await.map_err(Error::Api)?;
+        took.push(Step::new("manifests", began));
+        self.complete = true;
+        Ok(())
+    }
+
+    async fn import(&self, archives: &[PathBuf]) -> Result<(), Error> {
+        for archive in archives {
+            self.loader.import(archive, Some(&self.lock)).await?;
+        }
+        Ok(())
+    }
+
+    /// For a cluster that was left between its nodes and its Istio.
+    async fn save_missing(&self, version: &str) -> Result<Saved, Error> {
+        let present = self.loader.present().await;
+        let folder = tempfile::tempdir().map_err(Error::Settings)?;
+        let mut archives = Vec::new();
+        for (n, image) in
+            load::missing(&self.shop.engine, &istio::images(version), &present).await.iter().enumerate()
+        {
+            let archive = load::archive(&folder, &n.to_string());
+            self.loader.save(std::slice::from_ref(image), &archive).await?;
+            archives.push(archive);
+        }
+        Ok(Saved { folder, archives })
+    }
+
+    pub fn lock(&self) -> &File {
+        &self.lock
+    }
+}
+
+/// A cluster that is being made: removed again should nobody wait for it any more.
+struct Unfinished<'s> {
+    shop: &'s Shop,
+    armed: bool,
+}
+
+impl Unfinished<'_> {
+    fn finished(mut self) {
+        self.armed = false;
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.armed {
+            return;
+        }
+        let shop = self.shop;
+        let mut delete = std::process::Command::new(&shop.tool.program);
+        delete.args(shop.maker.delete(shop.name())).env("KUBECONFIG", shop.desk.kubeconfig());
+        delete.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        let gone = delete.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
+        // The mark stays where it could not be removed, so that the next try does it.
+        if gone {
+            shop.desk.clear();
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! How a cluster is reached: made and completed where it is ours to make (`kind`, `k3d`), looked at where it is not.
+//!
+//! [`stand`] goes until the API answers, [`Nodes::complete`] until Istio is in place; between the two, images can be
+//! loaded. [`reach`] does both. Each step's time is kept, for the report and for whoever wants it faster.
+
+mod context;
+mod engine;
+#[cfg(test)]
+pub(super) mod fake;
+mod istio;
+mod load;
+mod machine;
+mod made;
+mod maker;
+mod manifests;
+mod mark;
+mod pins;
+mod record;
+mod tool;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, ListParams};
+use kube::{Client, Config, ResourceExt};
+
+use crate::backend::Choice;
+use crate::backend::cluster::image;
+use crate::backend::cluster::settings::Settings;
+use crate::backend::local::dirs;
+use crate::wait;
+use crate::world;
+pub use engine::{Engine, Error as EngineError};
+pub use load::Loader;
+pub use maker::Maker;
+pub use pins::PINS;
+pub use record::NAMESPACE;
+pub use tool::{Error as ToolError, Tool, Which};
+
+/// Whom progress is told.
+pub type Tell<'t> = &'t (dyn Fn(String) + Sync);
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Tool(#[from] tool::Error),
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+    #[error(transparent)]
+    Machine(#[from] machine::Error),
+    #[error(transparent)]
+    Dirs(#[from] dirs::Error),
+    #[error(transparent)]
+    Mark(mark::Error),
+    #[error(transparent)]
+    Lock(#[from] mark::LockError),
+    #[error(transparent)]
+    Istio(#[from] istio::Error),
+    #[error(transparent)]
+    Manifests(#[from] manifests::Error),
+    #[error(transparent)]
+    Image(#[from] Box<image::Error>),
+    #[error(transparent)]
+    NotReached(#[from] wait::NotReached),
+    #[error("{name} is {found}, older than {wanted}, with which meshquake was tried; {how}")]
+    Old { name: &'static str, found: String, wanted: String, how: String },
+    #[error("the configuration {} cannot be read: {source}", .path.display())]
+    Config { path: PathBuf, source: std::io::Error },
+    #[error("a file of the settings cannot be read: {0}")]
+    Settings(std::io::Error),
+    #[error(
+        "there is a {what} that meshquake did not make, and which it does not touch; choose another name: `name` under [cluster] in meshquake.toml"
+    )]
+    NotOurs { what: String, name: String },
+    #[error("the {what} could not be made{}", .left.as_ref().map(|why| format!(", and what there was of it not removed ({why})")).unwrap_or_default())]
+    Create { what: String, source: Box<tool::Error>, left: Option<String> },
+    #[error("Istio could not be installed; the cluster stays, and the next try goes on from here")]
+    Install(#[source] tool::Error),
+    #[error("the kubeconfig cannot be used")]
+    Kubeconfig(#[from] kube::config::KubeconfigError),
+    #[error("the cluster does not answer as it should")]
+    Api(#[source] kube::Error),
+    #[error("there is no context `{name}`; there are {known}{near}")]
+    NoContext { name: String, known: String, near: String },
+    #[error(
+        "the cluster of context `{name}` looks like one that people depend on: {}; say `--yes-really` if it may be shaken",
+        .reasons.join("; ")
+    )]
+    Production { name: String, reasons: Vec<String> },
+    #[error(
+        "nobody says where the gateway is reached: no Service with the label istio=ingressgateway has an address; say it by `entry` under [context] in meshquake.toml"
+    )]
+    NoEntry,
+    #[error("`local` has no cluster")]
+    Local,
+}
+
+/// A part of the way, and how long it took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub what: &'static str,
+    pub took: Duration,
+}
+
+impl Step {
+    pub fn new(what: &'static str, began: Instant) -> Self {
+        Self { what, took: began.elapsed() }
+    }
+}
+
+/// A cluster with Istio in it.
+pub struct Reached {
+    /// `kind-meshquake`
+    pub name: String,
+    pub client: Client,
+    pub config: Config,
+    pub context: String,
+    /// In place of the person's own, for tools; none where it is the person's own.
+    pub kubeconfig: Option<PathBuf>,
+    /// Where the gateway is reached.
+    pub entry: String,
+    /// The label of a namespace into which sidecars are injected.
+    pub injection: (String, String),
+    pub versions: Vec<(String, String)>,
+    /// It was made just now.
+    pub made: bool,
+    pub took: Vec<Step>,
+    /// The way for images, where they can be loaded.
+    pub loader: Option<Loader>,
+}
+
+/// A cluster whose API answers. While it lives, nobody else works on the cluster.
+pub struct Nodes {
+    which: Kin,
+    took: Vec<Step>,
+    settings: Settings,
+}
+
+enum Kin {
+    Made(Box<made::Standing>),
+    Given {
+        name: String,
+        client: Client,
+        config: Box<Config>,
+        versions: Vec<(String, String)>,
+        loader: Option<Loader>,
+    },
+}
+
+/// The cluster as it is wanted, with Istio.
+pub async fn reach(choice: &Choice, settings: &Settings, tell: Tell<'_>) -> Result<Reached, Error> {
+    let mut nodes = stand(choice, settings, tell).await?;
+    nodes.complete(tell).await?;
+    nodes.reached().await
+}
+
+/// The cluster with Istio and with a world's images: what does not depend on each other is done at once.
+pub async fn furnish(
+    choice: &Choice,
+    settings: &Settings,
+    folder: &Path,
+    images: &BTreeMap<String, world::Image>,
+    tell: Tell<'_>,
+) -> Result<(Reached, BTreeMap<String, String>), Error> {
+    let (prepared, nodes) = tokio::try_join!(
+        async { image::prepare(folder, images, settings, tell).await.map_err(Box::new).map_err(Error::from) },
+        stand(choice, settings, tell)
+    )?;
+    let mut nodes = nodes;
+    let loader = nodes.loader().cloned();
+    let lock = nodes.lock().and_then(|lock| lock.try_clone().ok());
+    let (references, ()) = tokio::try_join!(
+        async {
+            prepared.supply(loader.as_ref(), lock.as_ref(), tell).await.map_err(Box::new).map_err(Error::from)
+        },
+        nodes.complete(tell)
+    )?;
+    // Until it is closed the lock would be held.
+    drop(lock);
+    Ok((nodes.reached().await?, references))
+}
+
+/// The cluster as far as its API.
+pub async fn stand(choice: &Choice, settings: &Settings, tell: Tell<'_>) -> Result<Nodes, Error> {
+    let mut took = Vec::new();
+    let which = match choice {
+        Choice::Local => return Err(Error::Local),
+        Choice::Kind | Choice::K3d => {
+            let maker = if *choice == Choice::Kind { Maker::Kind } else { Maker::K3d };
+            let standing = made::Shop::open(maker, settings)?.stand(&mut took, tell).await?;
+            Kin::Made(Box::new(standing))
+        }
+        Choice::Context { name, yes_really } => {
+            let began = Instant::now();
+            let (client, config) = context::connect(name).await?;
+            let server = client.apiserver_version().await.map_err(Error::Api)?;
+            if !yes_really {
+                let reasons = context::looks_like_production(&client, name).await.map_err(Error::Api)?;
+                if !reasons.is_empty() {
+                    return Err(Error::Production { name: name.clone(), reasons });
+                }
+            }
+            took.push(Step::new("API", began));
+            let versions =
+                vec![("kubernetes".to_owned(), server.git_version.trim_start_matches('v').to_owned())];
+            let nodes = node_names(&client).await.map_err(Error::Api)?;
+            let loader = Loader::of_nodes(nodes).await;
+            Kin::Given { name: name.clone(), client, config: Box::new(config), versions, loader }
+        }
+    };
+    Ok(Nodes { which, took, settings: settings.clone() })
+}
+
+impl Nodes {
+    /// The way for images, where they can be loaded.
+    pub fn loader(&self) -> Option<&Loader> {
+        match &self.which {
+            Kin::Made(standing) => Some(&standing.loader),
+            Kin::Given { loader, .. } => loader.as_ref(),
+        }
+    }
+
+    /// What tools that change the cluster hold on to.
+    pub fn lock(&self) -> Option<&std::fs::File> {
+        match &self.which {
+            Kin::Made(standing) => Some(standing.lock()),
+            Kin::Given { .. } => None,
+        }
+    }
+
+    /// Puts Istio into it where it is ours and has none yet.
+    pub async fn complete(&mut self, tell: Tell<'_>) -> Result<(), Error> {
+        match &mut self.which {
+            Kin::Made(standing) => standing.complete(&mut self.took, tell).await,
+            Kin::Given { .. } => Ok(()),
+        }
+    }
+
+    /// The cluster for use, if it has an Istio that injects where it is asked.
+    pub async fn reached(self) -> Result<Reached, Error> {
+        let settings = &self.settings;
+        match self.which {
+            Kin::Made(standing) => {
+                let found = istio::find(&standing.client, settings).await?;
+                let mut versions = standing.versions;
+                versions.push(("istio".to_owned(), found.version));
+                let (maker, name) = (standing.shop.maker, settings.cluster.name.as_str());
+                Ok(Reached {
+                    name: maker.context(name),
+                    client: standing.client,
+                    config: standing.config,
+                    context: maker.context(name),
+                    kubeconfig: Some(standing.shop.desk.kubeconfig()),
+                    entry: format!("http://127.0.0.1:{}", settings.cluster.port),
+                    injection: found.injection,
+                    versions,
+                    made: standing.made,
+                    took: self.took,
+                    loader: Some(standing.loader),
+                })
+            }
+            Kin::Given { name, client, config, mut versions, loader } => {
+                let found = istio::find(&client, settings).await?;
+                versions.push(("istio".to_owned(), found.version));
+                let entry = context::entry(&client, settings).await?;
+                Ok(Reached {
+                    context: name.clone(),
+                    name,
+                    client,
+                    config: *config,
+                    kubeconfig: None,
+                    entry,
+                    injection: found.injection,
+                    versions,
+                    made: false,
+                    took: self.took,
+                    loader,
+                })
+            }
+        }
+    }
+}
+
+/// Removes the cluster that meshquake made; whether there was one.
+pub async fn remove(choice: &Choice, settings: &Settings, tell: Tell<'_>) -> Result<bool, Error> {
+    match choice {
+        Choice::Kind => made::Shop::open(Maker::Kind, settings)?.take_away(tell).await,
+        Choice::K3d => made::Shop::open(Maker::K3d, settings)?.take_away(tell).await,
+        Choice::Local | Choice::Context { .. } => Ok(false),
+    }
+}
+
+/// The contexts of the person's kubeconfig, for a message.
+pub fn contexts() -> Result<String, Error> {
+    context::known()
+}
+
+async fn node_names(client: &Client) -> Result<Vec<String>, kube::Error> {
+    let nodes: Api<Node> = Api::all(client.clone());
+    let nodes = nodes.list_metadata(&ListParams::default()).await?;
+    Ok(nodes.iter().map(ResourceExt::name_any).collect())
+}
