@@ -172,6 +172,12 @@ pub struct WorldUp {
     pub pods: u32,
     pub sidecars: u32,
     pub took_ms: u64,
+    /// Parts of the way up, where it has parts that a person may want shorter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<(String, u64)>,
+    /// Of what the world stands on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<(String, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

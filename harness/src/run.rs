@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use crate::backend::cluster::Begun;
 use crate::backend::cluster::settings::Settings;
 use crate::backend::{self, Backend};
 use crate::event::{Event, Phase, Record};
@@ -139,26 +140,31 @@ async fn story(
     folder: &Folder,
     events: &Events,
 ) -> Vec<Cause> {
-    let images = match phase(events, Phase::Build, stop.unless(build(scenario, events))).await {
+    let images = match phase(events, Phase::Build, stop.unless(build(scenario, options, events))).await {
         None => return vec![],
         Some(Err(cause)) => return vec![cause],
         Some(Ok(images)) => images,
     };
+    let begun = Begun::default();
     let raised = async {
         if let Some(id) = &options.world_up {
-            let joined = Backend::join(&options.backend, Some(id)).await;
+            let joined = Backend::join(&options.backend, &options.settings, Some(id)).await;
             return joined.map_err(|why| backend::NotUp { why, collected: vec![] });
         }
         let (world, folder) = (&scenario.world, folder.path.as_path());
         let settings = &options.settings;
-        let site =
-            backend::Site { world, images: &images, folder, on_localhost: options.keep_world, settings };
+        let on_localhost = options.keep_world;
+        let site = backend::Site { world, images: &images, folder, on_localhost, settings, begun: &begun };
         Backend::up(&options.backend, site, &|text| events.emit(Event::Progress { phase: Phase::Up, text }))
             .await
     };
     let backend = match phase(events, Phase::Up, stop.unless(raised)).await {
-        // Dropping the future gave up the lease: the supervisor takes down what it had begun.
-        None => return vec![],
+        // Dropping the future gave up the lease: the supervisor takes down what it had begun. A cluster has none.
+        None => {
+            let left = begun.take_down().await.err();
+            let told = |error| format!("what was begun could not be taken down: {error}");
+            return left.map(|error| Cause::new(CauseKind::Internal, told(error))).into_iter().collect();
+        }
         Some(Err(error)) => {
             events.emit(Event::Collected { files: error.collected.clone() });
             return vec![Cause::new(CauseKind::WorldNotUp, error.to_string())];
@@ -200,9 +206,11 @@ async fn story(
     causes
 }
 
-async fn build(scenario: &Scenario, events: &Events) -> Result<backend::Images, Cause> {
+async fn build(scenario: &Scenario, options: &Options, events: &Events) -> Result<backend::Images, Cause> {
     let tell = |text: String| events.emit(Event::Progress { phase: Phase::Build, text });
-    backend::build(&scenario.world, tell).await.map_err(|why| Cause::new(CauseKind::WorldNotUp, why))
+    backend::build(&options.backend, &scenario.world, tell)
+        .await
+        .map_err(|why| Cause::new(CauseKind::WorldNotUp, why))
 }
 
 /// A part of the run that is timed and told.

@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use meshquake::backend::cluster::Begun;
 use meshquake::backend::cluster::settings::Settings;
 use meshquake::backend::local::verbs::Verbs;
 use meshquake::backend::local::worlds;
@@ -47,13 +48,14 @@ async fn pinning() -> Option<Up> {
     let place = Place::new("test", 1);
     let world =
         World::load("pinning", None, Path::new(env!("CARGO_MANIFEST_DIR")), &place).expect("the world");
-    let images = backend::build(&world, |_| {}).await.expect("the shop builds");
+    let images = backend::build(&Choice::Local, &world, |_| {}).await.expect("the shop builds");
     let site = Site {
         world: &world,
         images: &images,
         folder: folder.path(),
         on_localhost: false,
         settings: &Settings::default(),
+        begun: &Begun::default(),
     };
     let backend = Backend::up(&Choice::Local, site, &|_| {}).await.expect("the world is up");
     let verbs = worlds::choose(Some(backend.id())).await.expect("the world is known").verbs;

@@ -1,10 +1,13 @@
-//! Every file in `scenarios/` is a test of its own: it must go as it says itself in `expect:`.
+//! Every file in `scenarios/` is a test of its own, on each backend: it must go as it says itself in `expect:`.
 //!
-//! A tier that cannot run is reported as ignored, with the reason in its name; `MESHQUAKE_REQUIRE=envoy` makes that a
-//! failure. `MESHQUAKE_REPEAT=20` runs each scenario twenty times.
+//! `MESHQUAKE_BACKENDS=local,kind` says on which; `local` alone where it is not set. A cluster that is made stays for the
+//! next run. A tier that cannot run is reported as ignored, with the reason in its name; `MESHQUAKE_REQUIRE=envoy,kind`
+//! makes that a failure. `MESHQUAKE_REPEAT=20` runs each scenario twenty times.
 
 #[path = "support/mod.rs"]
 mod support;
+#[path = "support/tiers.rs"]
+mod tiers;
 
 use std::path::{Path, PathBuf};
 
@@ -14,19 +17,29 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // One world under load at a time.
     arguments.test_threads = Some(1);
-    let missing = if arguments.list { None } else { support::no_envoy() };
     let mut files = Vec::new();
     collect(&support::root().join("scenarios"), &mut files);
-    let trials = files.into_iter().map(|file| {
-        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        match &missing {
-            None => Trial::test(format!("local::{name}"), move || repeat(&file)),
-            Some(why) => {
-                Trial::test(format!("local::{name} (skipped: {why})"), || Ok(())).with_ignored_flag(true)
-            }
+    let asked = tiers::backends();
+    let trials = tiers::BACKENDS.into_iter().flat_map(|backend| {
+        if !asked.contains(&backend) {
+            let name = format!("{backend} (skipped: MESHQUAKE_BACKENDS does not name it)");
+            return vec![Trial::test(name, || Ok(())).with_ignored_flag(true)];
         }
+        let missing = if arguments.list { None } else { tiers::missing(backend) };
+        files.iter().map(|file| trial(backend, file, missing.as_deref())).collect()
     });
     libtest_mimic::run(&arguments, trials.collect()).exit();
+}
+
+fn trial(backend: &'static str, file: &Path, missing: Option<&str>) -> Trial {
+    let name = format!("{backend}::{}", file.file_stem().unwrap_or_default().to_string_lossy());
+    match missing {
+        None => {
+            let file = file.to_owned();
+            Trial::test(name, move || repeat(backend, &file))
+        }
+        Some(why) => Trial::test(format!("{name} (skipped: {why})"), || Ok(())).with_ignored_flag(true),
+    }
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -42,26 +55,25 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-fn repeat(file: &Path) -> Result<(), Failed> {
+fn repeat(backend: &str, file: &Path) -> Result<(), Failed> {
     let times = std::env::var("MESHQUAKE_REPEAT").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
     (1..=times).try_for_each(|time| {
-        as_expected(file).map_err(|why| Failed::from(format!("time {time} of {times}: {why}")))
+        as_expected(backend, file).map_err(|why| Failed::from(format!("time {time} of {times}: {why}")))
     })
 }
 
 /// A generator that was starved by others on this machine says nothing about the system: such a run is tried again.
 const TRIES: usize = 3;
 
-fn as_expected(file: &Path) -> Result<(), String> {
+fn as_expected(backend: &str, file: &Path) -> Result<(), String> {
     let _alone = support::under_load();
     let mut last = String::new();
     for _ in 0..TRIES {
         let reports = tempfile::tempdir().map_err(|error| error.to_string())?;
         let file = file.to_string_lossy();
         let folder = reports.path().to_string_lossy();
-        let output =
-            support::meshquake(&["run", &file, "--as-expected", "--json", "--reports", &folder]).output();
-        let output = output.map_err(|error| error.to_string())?;
+        let words = ["run", &file, "--backend", backend, "--as-expected", "--json", "--reports", &folder];
+        let output = support::meshquake(&words).output().map_err(|error| error.to_string())?;
         if output.status.success() {
             return Ok(());
         }

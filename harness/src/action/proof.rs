@@ -12,7 +12,7 @@ pub enum Proof {
     None,
     /// A total in the callers' series must grow.
     Counter { promql: String, baseline: f64, says: String },
-    /// The pods answer no more, and no caller's sidecar lists them.
+    /// The pods are gone, and no caller's sidecar lists them.
     Gone { pods: Vec<PodFacts> },
     /// The callers' sidecars list as many endpoints as were asked for; pods that had to go answer no more.
     Size { deployment: String, selector: BTreeMap<String, String>, replicas: u32, before: Vec<PodFacts> },
@@ -65,7 +65,7 @@ async fn gone(ground: &Ground<'_>, pods: &[PodFacts]) -> Result<String, String> 
         }
     }
     match listed(ground, pods).await? {
-        0 => Ok(format!("{} no longer accepts connections and no sidecar lists it", names(pods))),
+        0 => Ok(format!("{} {} and no sidecar lists it", names(pods), ground.backend.how_gone())),
         count => Err(format!("{count} of {} still listed by a caller's sidecar", names(pods))),
     }
 }

@@ -4,7 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Method;
 use serde::{Deserialize, Serialize};
+
+use super::cluster::forward::{self, Forward};
+
+/// How long a switch may take to answer.
+const LIMIT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -15,6 +21,12 @@ pub enum Error {
         pod: String,
         #[source]
         source: reqwest::Error,
+    },
+    #[error("the chaos switch of pod {pod} does not answer")]
+    Forward {
+        pod: String,
+        #[source]
+        source: forward::Error,
     },
     #[error("the chaos switch of pod {pod} refused: {answer}")]
     Refused { pod: String, answer: String },
@@ -68,49 +80,69 @@ impl fmt::Display for Misbehaviour {
 #[derive(Clone, Debug)]
 pub enum Address {
     Unix(PathBuf),
-    Http(String),
+    Pod(Forward),
 }
 
 /// A reachable switch.
 pub struct Switch {
     pod: String,
-    url: String,
-    client: reqwest::Client,
+    way: Way,
+}
+
+enum Way {
+    Socket(reqwest::Client),
+    Forward(Forward),
 }
 
 impl Switch {
     pub fn at(pod: &str, address: &Address) -> Result<Self, Error> {
-        let builder = reqwest::Client::builder().timeout(Duration::from_secs(3)).no_proxy();
-        let (builder, url) = match address {
-            Address::Unix(path) => (builder.unix_socket(path.clone()), "http://switch/chaos".to_string()),
-            Address::Http(base) => (builder, format!("{base}/chaos")),
+        let way = match address {
+            Address::Unix(path) => {
+                let builder = reqwest::Client::builder().timeout(LIMIT).no_proxy().unix_socket(path.clone());
+                let client = builder.build();
+                Way::Socket(client.map_err(|source| Error::Unreachable { pod: pod.into(), source })?)
+            }
+            Address::Pod(forward) => Way::Forward(forward.clone()),
         };
-        let client = builder.build().map_err(|source| Error::Unreachable { pod: pod.into(), source })?;
-        Ok(Self { pod: pod.into(), url, client })
+        Ok(Self { pod: pod.into(), way })
     }
 
     pub async fn on(&self, misbehaviour: &Misbehaviour) -> Result<(), Error> {
-        self.send(self.client.put(&self.url).json(misbehaviour)).await.map(|_| ())
+        let wanted = serde_json::to_string(misbehaviour).unwrap_or_default();
+        self.send(Method::PUT, Some(wanted)).await.map(drop)
     }
 
     pub async fn off(&self) -> Result<(), Error> {
-        self.send(self.client.delete(&self.url)).await.map(|_| ())
+        self.send(Method::DELETE, None).await.map(drop)
     }
 
     pub async fn state(&self) -> Result<Misbehaviour, Error> {
-        let answer = self.send(self.client.get(&self.url)).await?;
-        answer.json().await.map_err(|source| Error::Unreachable { pod: self.pod.clone(), source })
+        let answer = self.send(Method::GET, None).await?;
+        serde_json::from_str(&answer).map_err(|_| Error::Refused { pod: self.pod.clone(), answer })
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Error> {
-        let unreachable = |source| Error::Unreachable { pod: self.pod.clone(), source };
-        let answer = request.send().await.map_err(unreachable)?;
-        if answer.status().is_success() {
-            return Ok(answer);
+    async fn send(&self, method: Method, json: Option<String>) -> Result<String, Error> {
+        let pod = || self.pod.clone();
+        let (status, text) = match &self.way {
+            Way::Socket(client) => {
+                let unreachable = |source| Error::Unreachable { pod: pod(), source };
+                let mut request = client.request(method, "http://switch/chaos");
+                if let Some(json) = json {
+                    request = request.header(http::header::CONTENT_TYPE, "application/json").body(json);
+                }
+                let answer = request.send().await.map_err(unreachable)?;
+                (answer.status(), answer.text().await.map_err(unreachable)?)
+            }
+            Way::Forward(forward) => {
+                let answer = forward.send(method, "/chaos", json, LIMIT).await;
+                let (status, body) = answer.map_err(|source| Error::Forward { pod: pod(), source })?;
+                (status, String::from_utf8_lossy(&body).into_owned())
+            }
+        };
+        if status.is_success() {
+            return Ok(text);
         }
-        let status = answer.status();
-        let text = answer.text().await.unwrap_or_default();
-        Err(Error::Refused { pod: self.pod.clone(), answer: format!("{status} {}", text.trim()) })
+        Err(Error::Refused { pod: pod(), answer: format!("{status} {}", text.trim()) })
     }
 }
 

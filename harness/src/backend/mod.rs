@@ -23,6 +23,7 @@ use crate::load;
 use crate::run::folder::Events;
 use crate::world::{Image, World};
 use chaos::Switch;
+use cluster::Begun;
 use cluster::settings::Settings;
 use objects::{Objects, PodFacts};
 pub use pods::Watching;
@@ -52,6 +53,15 @@ impl Choice {
             Choice::Context { .. } => "context",
         }
     }
+
+    /// What a command must say to mean this one; nothing where that needs no word.
+    pub fn words(&self) -> String {
+        match self {
+            Choice::Local => String::new(),
+            Choice::Kind | Choice::K3d => format!(" --backend {}", self.name()),
+            Choice::Context { name, .. } => format!(" --backend context --context {name}"),
+        }
+    }
 }
 
 /// Images with what runs for them.
@@ -68,6 +78,8 @@ pub struct Site<'s> {
     pub on_localhost: bool,
     /// What a person wants otherwise about clusters.
     pub settings: &'s Settings,
+    /// Where a cluster says what has to be taken down when the way up is given up.
+    pub begun: &'s Begun,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -78,15 +90,11 @@ pub struct NotUp {
     pub collected: Vec<Collected>,
 }
 
-fn not_yet(choice: &Choice) -> NotUp {
-    let why =
-        format!("this meshquake makes clusters by `{}`, but runs worlds on `local` only", choice.name());
-    NotUp { why, collected: vec![] }
-}
-
 /// A world that is up.
+#[expect(clippy::large_enum_variant, reason = "a run has one of it, and it does not move")]
 pub enum Backend {
     Local(local::Local),
+    Cluster(cluster::Cluster),
 }
 
 impl Backend {
@@ -94,15 +102,19 @@ impl Backend {
     pub async fn up(choice: &Choice, site: Site<'_>, tell: &(dyn Fn(String) + Sync)) -> Result<Self, NotUp> {
         match choice {
             Choice::Local => local::Local::up(site, tell).await.map(Backend::Local),
-            Choice::Kind | Choice::K3d | Choice::Context { .. } => Err(not_yet(choice)),
+            Choice::Kind | Choice::K3d | Choice::Context { .. } => {
+                cluster::Cluster::up(choice, site, tell).await.map(Backend::Cluster)
+            }
         }
     }
 
     /// The world that is up already.
-    pub async fn join(choice: &Choice, id: Option<&str>) -> Result<Self, String> {
+    pub async fn join(choice: &Choice, settings: &Settings, id: Option<&str>) -> Result<Self, String> {
         match choice {
             Choice::Local => local::Local::join(id).await.map(Backend::Local),
-            Choice::Kind | Choice::K3d | Choice::Context { .. } => Err(not_yet(choice).why),
+            Choice::Kind | Choice::K3d | Choice::Context { .. } => {
+                cluster::Cluster::join(choice, settings, id).await.map(Backend::Cluster)
+            }
         }
     }
 
@@ -110,6 +122,7 @@ impl Backend {
     pub fn id(&self) -> &str {
         match self {
             Backend::Local(local) => local.id(),
+            Backend::Cluster(cluster) => cluster.id(),
         }
     }
 
@@ -117,12 +130,14 @@ impl Backend {
     pub fn world(&self) -> &str {
         match self {
             Backend::Local(local) => local.world(),
+            Backend::Cluster(cluster) => cluster.world(),
         }
     }
 
     pub fn objects(&self) -> &Objects {
         match self {
             Backend::Local(local) => local.objects(),
+            Backend::Cluster(cluster) => cluster.objects(),
         }
     }
 
@@ -130,12 +145,14 @@ impl Backend {
     pub fn entry(&self) -> &str {
         match self {
             Backend::Local(local) => local.entry(),
+            Backend::Cluster(cluster) => cluster.entry(),
         }
     }
 
     pub fn facts(&self) -> WorldUp {
         match self {
             Backend::Local(local) => local.facts(),
+            Backend::Cluster(cluster) => cluster.facts(),
         }
     }
 
@@ -143,6 +160,7 @@ impl Backend {
     pub async fn converged(&self, limit: Duration) -> Result<(), String> {
         match self {
             Backend::Local(local) => local.converged(limit).await,
+            Backend::Cluster(cluster) => cluster.converged(limit).await,
         }
     }
 
@@ -150,6 +168,7 @@ impl Backend {
     pub async fn chaos(&self, pod: &PodFacts) -> Result<Switch, chaos::Error> {
         match self {
             Backend::Local(local) => local.chaos(pod).await,
+            Backend::Cluster(cluster) => cluster.chaos(pod).await,
         }
     }
 
@@ -157,6 +176,15 @@ impl Backend {
     pub async fn answers(&self, pod: &PodFacts) -> Option<String> {
         match self {
             Backend::Local(local) => local.answers(pod).await,
+            Backend::Cluster(cluster) => cluster.answers(pod).await,
+        }
+    }
+
+    /// How it shows that a pod is dead, where [`Backend::answers`] sees nothing of it any more.
+    pub fn how_gone(&self) -> &'static str {
+        match self {
+            Backend::Local(_) => "no longer accepts connections",
+            Backend::Cluster(_) => "is no longer in the cluster",
         }
     }
 
@@ -164,6 +192,7 @@ impl Backend {
     pub async fn members(&self) -> Result<BTreeSet<String>, String> {
         match self {
             Backend::Local(local) => local.members().await,
+            Backend::Cluster(cluster) => cluster.members().await,
         }
     }
 
@@ -171,6 +200,7 @@ impl Backend {
     pub async fn write_down(&self, undo: &Undo) -> Result<u64, String> {
         match self {
             Backend::Local(local) => local.write_down(undo).await,
+            Backend::Cluster(cluster) => cluster.write_down(undo).await,
         }
     }
 
@@ -178,6 +208,7 @@ impl Backend {
     pub async fn cross_off(&self, id: u64) -> Result<(), String> {
         match self {
             Backend::Local(local) => local.cross_off(id).await,
+            Backend::Cluster(cluster) => cluster.cross_off(id).await,
         }
     }
 
@@ -185,18 +216,33 @@ impl Backend {
     pub fn targets(&self) -> watch::Receiver<Vec<Target>> {
         match self {
             Backend::Local(local) => local.targets(),
+            Backend::Cluster(cluster) => cluster.targets(),
+        }
+    }
+
+    /// How often it is scraped.
+    pub fn scrape_interval(&self) -> Duration {
+        match self {
+            Backend::Local(_) => Duration::from_secs(1),
+            Backend::Cluster(cluster) => cluster.scrape_interval(),
         }
     }
 
     /// Tells every change of a pod, until it is dropped.
     pub fn watch_pods(&self, namespace: &str, events: Events) -> Watching {
-        pods::watch(self.objects().clone(), namespace.to_owned(), events)
+        let look = match self {
+            Backend::Local(_) => Duration::from_millis(100),
+            // An API server has others to serve as well.
+            Backend::Cluster(_) => Duration::from_millis(500),
+        };
+        pods::watch(self.objects().clone(), namespace.to_owned(), look, events)
     }
 
     /// How load workers are started.
     pub fn worker(&self) -> load::Program {
         match self {
             Backend::Local(local) => local.worker(),
+            Backend::Cluster(cluster) => cluster.worker(),
         }
     }
 
@@ -204,6 +250,7 @@ impl Backend {
     pub async fn lost(&self) -> String {
         match self {
             Backend::Local(local) => local.lost().await,
+            Backend::Cluster(cluster) => cluster.lost().await,
         }
     }
 
@@ -211,6 +258,7 @@ impl Backend {
     pub async fn collect(&self, folder: &Path) -> Vec<Collected> {
         match self {
             Backend::Local(local) => local.collect(folder).await,
+            Backend::Cluster(cluster) => cluster.collect(folder).await,
         }
     }
 
@@ -218,6 +266,7 @@ impl Backend {
     pub async fn down(&self) -> Result<(), String> {
         match self {
             Backend::Local(local) => local.down().await,
+            Backend::Cluster(cluster) => cluster.down().await,
         }
     }
 
@@ -225,12 +274,18 @@ impl Backend {
     pub async fn release(&self) -> Result<(), String> {
         match self {
             Backend::Local(local) => local.release().await,
+            Backend::Cluster(cluster) => cluster.release().await,
         }
     }
 }
 
 /// Builds what the images of a world name, or finds it; every command then begins with a whole path.
-pub async fn build(world: &World, tell: impl Fn(String)) -> Result<Images, String> {
+///
+/// A cluster runs images, not programs of this machine: they are built and loaded on the way up.
+pub async fn build(choice: &Choice, world: &World, tell: impl Fn(String)) -> Result<Images, String> {
+    if *choice != Choice::Local {
+        return Ok(Images::new());
+    }
     let (told, mut progress) = mpsc::unbounded_channel();
     let world = world.clone();
     let building = tokio::task::spawn_blocking(move || {

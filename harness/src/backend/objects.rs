@@ -193,8 +193,16 @@ impl Objects {
 
     /// Server-side apply under our one field manager; a conflict is reported, never forced.
     pub async fn apply(&self, object: &Value) -> Result<Value, Error> {
+        self.apply_by(object, PatchParams::apply(FIELD_MANAGER)).await
+    }
+
+    /// [`Objects::apply`] that takes over fields of others, because a person says so.
+    pub async fn take_over(&self, object: &Value) -> Result<Value, Error> {
+        self.apply_by(object, PatchParams::apply(FIELD_MANAGER).force()).await
+    }
+
+    async fn apply_by(&self, object: &Value, params: PatchParams) -> Result<Value, Error> {
         let reference = ObjectRef::of(object);
-        let params = PatchParams::apply(FIELD_MANAGER);
         let applied = self
             .dynamic(&reference)
             .patch(&reference.name, &params, &Patch::Apply(object))

@@ -9,9 +9,6 @@ use super::objects::{Objects, PodFacts};
 use crate::event::{Event, Pod};
 use crate::run::folder::Events;
 
-/// Between two looks. A pod that lives shorter than this is seen by the backend's own events.
-const LOOK: Duration = Duration::from_millis(100);
-
 /// Follows until it is dropped.
 pub struct Watching(JoinHandle<()>);
 
@@ -21,10 +18,11 @@ impl Drop for Watching {
     }
 }
 
-pub fn watch(objects: Objects, namespace: String, events: Events) -> Watching {
+/// Looks as often as `look` says. A pod that lives shorter than this is seen by the backend's own events.
+pub fn watch(objects: Objects, namespace: String, look: Duration, events: Events) -> Watching {
     Watching(tokio::spawn(async move {
         let mut known = BTreeMap::new();
-        let mut look = tokio::time::interval(LOOK);
+        let mut look = tokio::time::interval(look);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             look.tick().await;

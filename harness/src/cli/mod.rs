@@ -3,6 +3,7 @@
 mod check;
 mod cluster;
 mod doctor;
+mod on_cluster;
 mod print;
 mod report;
 mod run;

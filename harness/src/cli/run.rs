@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::cluster::Where;
 use super::print::{answer, answer_look, fail, progress_look, tell};
-use super::{duration, reports};
+use super::{duration, on_cluster, reports};
 use crate::backend::Choice;
 use crate::backend::cluster::settings::Settings;
 use crate::event::Record;
@@ -68,9 +68,10 @@ impl Run {
             Ok(place) => place,
             Err(exit) => return exit,
         };
-        let mut worst = Exit::HELD;
+        let (mut worst, mut was_up) = (Exit::HELD, false);
         for scenario in &scenarios {
-            let exit = self.one(scenario, &choice, &settings, &stop).await;
+            let (exit, came_up) = self.one(scenario, &choice, &settings, &stop).await;
+            was_up |= came_up;
             if worst == Exit::HELD {
                 worst = exit;
             }
@@ -78,10 +79,20 @@ impl Run {
                 break;
             }
         }
+        if was_up {
+            on_cluster::stays(&choice, &settings);
+        }
         worst
     }
 
-    async fn one(&self, scenario: &Scenario, choice: &Choice, settings: &Settings, stop: &Stop) -> Exit {
+    /// Its outcome, and whether a world came up for it.
+    async fn one(
+        &self,
+        scenario: &Scenario,
+        choice: &Choice,
+        settings: &Settings,
+        stop: &Stop,
+    ) -> (Exit, bool) {
         let options = Options {
             backend: choice.clone(),
             settings: settings.clone(),
@@ -98,8 +109,8 @@ impl Run {
         // The sender went with the run, so this ends.
         let _ = telling.await;
         match finished {
-            Ok(finished) => self.conclude(&finished),
-            Err(error) => fail(Exit::INTERNAL, &chain(&error)),
+            Ok(finished) => (self.conclude(&finished), finished.story.world.is_some()),
+            Err(error) => (fail(Exit::INTERNAL, &chain(&error)), false),
         }
     }
 

@@ -13,7 +13,8 @@ use serde_json::json;
 
 use super::cluster::Where;
 use super::print::{answer, fail, progress_look, tell};
-use super::{Which, reports};
+use super::{Which, on_cluster, reports};
+use crate::backend::cluster::Begun;
 use crate::backend::cluster::provision;
 use crate::backend::cluster::settings::Settings;
 use crate::backend::local::own::status::Status;
@@ -67,20 +68,29 @@ impl Up {
             Ok(place) => place,
             Err(exit) => return exit,
         };
-        match stop.unless(self.raise(&world, &choice, &settings)).await {
-            // Dropping it gave up the supervisor's input, so what was begun goes down again.
-            None => stop.reason().map_or(Exit::INTERNAL, |cause| fail(cause.kind.exit(), &cause.text)),
+        let begun = Begun::default();
+        match stop.unless(self.raise(&world, &choice, &settings, &begun)).await {
+            // Dropping it gave up the supervisor's input, so what was begun goes down again. A cluster has none.
+            None => match begun.take_down().await {
+                Ok(()) => stop.reason().map_or(Exit::INTERNAL, |cause| fail(cause.kind.exit(), &cause.text)),
+                Err(why) => fail(Exit::INTERNAL, &format!("what was begun could not be taken down: {why}")),
+            },
             Some(Ok(())) => Exit::HELD,
             Some(Err(why)) => fail(Exit::WORLD_NOT_UP, &why),
         }
     }
 
-    async fn raise(&self, world: &World, choice: &Choice, settings: &Settings) -> Result<(), String> {
-        let images = backend::build(world, |text| tell(&text)).await?;
+    async fn raise(
+        &self,
+        world: &World,
+        choice: &Choice,
+        settings: &Settings,
+        begun: &Begun,
+    ) -> Result<(), String> {
+        let images = backend::build(choice, world, |text| tell(&text)).await?;
         let kept = run::folder::default_root().join("../up");
-        let site = Site { world, images: &images, folder: &kept, on_localhost: true, settings };
-        let backend =
-            Backend::up(choice, site, &|text| tell(&text)).await.map_err(|error| not_up(&error))?;
+        let site = Site { world, images: &images, folder: &kept, on_localhost: true, settings, begun };
+        let backend = Backend::up(choice, site, &|text| tell(&text)).await.map_err(|error| not_up(&error))?;
         let facts = backend.facts();
         backend.release().await?;
         let id = backend.id();
@@ -93,7 +103,8 @@ impl Up {
                 world.name, facts.pods, facts.sidecars
             ));
             facts.urls.iter().for_each(|url| answer(url));
-            tell(&format!("take it down with `meshquake down --run {id}`"));
+            tell(&format!("take it down with `meshquake down --run {id}{}`", choice.words()));
+            on_cluster::stays(choice, settings);
         }
         Ok(())
     }
@@ -124,6 +135,8 @@ pub struct Apply {
     force: bool,
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    place: Where,
 }
 
 impl Apply {
@@ -132,6 +145,14 @@ impl Apply {
             Ok(objects) => objects,
             Err(problems) => return refused(&problems, NOTHING_CHANGED),
         };
+        match self.place.resolve() {
+            Ok((Choice::Local, _)) => {}
+            Ok((choice, settings)) => {
+                let change = on_cluster::Change { objects: &objects, delete: self.delete, force: self.force };
+                return on_cluster::apply(&choice, &settings, self.which.run.as_deref(), change).await;
+            }
+            Err(exit) => return exit,
+        }
         let world = match worlds::choose(self.which.run.as_deref()).await {
             Ok(world) => world,
             Err(why) => return fail(Exit::USAGE, &why),
@@ -185,6 +206,8 @@ pub struct Ls {
     /// Print it as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    place: Where,
 }
 
 impl Ls {
@@ -200,14 +223,46 @@ impl Ls {
                 Err(why) => tell(&format!("world {} does not answer: {why}", world.header.run)),
             }
         }
+        let (on_clusters, failed) = match self.on_clusters().await {
+            Ok(found) => found,
+            Err(exit) => return exit,
+        };
         if self.json {
+            let local = all.iter().map(|status| json!(status));
+            let all = local.chain(on_clusters.into_iter().map(|(value, _)| value)).collect::<Vec<_>>();
             answer(&serde_json::to_string_pretty(&all).unwrap_or_default());
-        } else if all.is_empty() {
+        } else if all.is_empty() && on_clusters.is_empty() {
             tell("no world is up; `meshquake up WORLD` brings one up");
         } else {
             all.iter().for_each(|status| answer(&listed(status)));
+            on_clusters.iter().for_each(|(_, text)| answer(text));
+        }
+        if failed {
+            return Exit::INTERNAL;
         }
         Exit::HELD
+    }
+}
+
+impl Ls {
+    /// Worlds on the cluster that is named, else on those that meshquake has made; whether one that is named failed.
+    async fn on_clusters(&self) -> Result<(Vec<(serde_json::Value, String)>, bool), Exit> {
+        let (choice, settings) = self.place.resolve()?;
+        let named = choice != Choice::Local;
+        let choices = if named { vec![choice] } else { vec![Choice::Kind, Choice::K3d] };
+        let (mut found, mut failed) = (Vec::new(), false);
+        for choice in choices {
+            match on_cluster::ls(&choice, &settings).await {
+                Ok(worlds) => found.extend(worlds),
+                // Nobody asked for it: a machine without kind has no worlds on it.
+                Err(_) if !named => {}
+                Err(why) => {
+                    tell(&format!("error: {why}"));
+                    failed = true;
+                }
+            }
+        }
+        Ok((found, failed))
     }
 }
 
@@ -249,10 +304,29 @@ pub struct Logs {
     container: Option<String>,
     #[command(flatten)]
     which: Which,
+    #[command(flatten)]
+    place: Where,
 }
 
 impl Logs {
+    fn params(&self) -> LogParams {
+        LogParams {
+            follow: self.follow,
+            tail_lines: self.tail,
+            container: self.container.clone(),
+            ..LogParams::default()
+        }
+    }
+
     pub async fn execute(self) -> Exit {
+        match self.place.resolve() {
+            Ok((Choice::Local, _)) => {}
+            Ok((choice, settings)) => {
+                let which = on_cluster::Which { run: self.which.run.as_deref(), pod: &self.pod };
+                return on_cluster::logs(&choice, &settings, which, self.params()).await;
+            }
+            Err(exit) => return exit,
+        }
         let world = match worlds::choose(self.which.run.as_deref()).await {
             Ok(world) => world,
             Err(why) => return fail(Exit::USAGE, &why),
@@ -275,13 +349,7 @@ impl Logs {
             );
         };
         let pods: Api<Pod> = Api::namespaced(world.verbs.client(), &pod.namespace);
-        let params = LogParams {
-            follow: self.follow,
-            tail_lines: self.tail,
-            container: self.container.clone(),
-            ..LogParams::default()
-        };
-        let lines = match pods.log_stream(&pod.name, &params).await {
+        let lines = match pods.log_stream(&pod.name, &self.params()).await {
             Ok(stream) => stream.lines(),
             Err(error) => return fail(Exit::USAGE, &chain(&error)),
         };
@@ -317,6 +385,13 @@ impl Down {
     pub async fn execute(self) -> Exit {
         if self.cluster {
             return self.cluster().await;
+        }
+        match self.place.resolve() {
+            Ok((Choice::Local, _)) => {}
+            Ok((choice, settings)) => {
+                return on_cluster::down(&choice, &settings, self.which.run.as_deref(), self.all).await;
+            }
+            Err(exit) => return exit,
         }
         let chosen = if self.all {
             worlds::up()
@@ -378,10 +453,18 @@ impl Down {
 }
 
 #[derive(Args)]
-pub struct Heal {}
+pub struct Heal {
+    #[command(flatten)]
+    place: Where,
+}
 
 impl Heal {
     pub async fn execute(self) -> Exit {
+        match self.place.resolve() {
+            Ok((Choice::Local, _)) => {}
+            Ok((choice, settings)) => return on_cluster::heal(&choice, &settings).await,
+            Err(exit) => return exit,
+        }
         let (healed, unreadable) = match worlds::heal().await {
             Ok(found) => found,
             Err(why) => return fail(Exit::INTERNAL, &why),

@@ -32,11 +32,19 @@ pub struct Reading {
 
 /// Reads a page as Envoy and applications write it, with Istio's names for what Envoy's stats logger counts.
 pub fn read(page: &str) -> Result<Vec<Reading>, Error> {
+    read_kept(page, |_| true)
+}
+
+/// [`read`], but only of metrics whose name on the page `keep` wants: the others cost no more than a look at their name.
+pub fn read_kept(page: &str, keep: impl Fn(&str) -> bool) -> Result<Vec<Reading>, Error> {
     let mut kinds: BTreeMap<String, SampleType> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let mut readings = Vec::new();
     for (index, text) in page.lines().enumerate() {
         let line = index + 1;
+        if name_of(text).is_some_and(|name| !keep(name)) {
+            continue;
+        }
         let encoded =
             encode_line(text).ok_or_else(|| Error::NotUnderstood { line, text: shortened(text) })?;
         match LineInfo::parse(&encoded) {
@@ -60,6 +68,15 @@ pub fn read(page: &str) -> Result<Vec<Reading>, Error> {
         }
     }
     Ok(readings)
+}
+
+/// The metric that a line is about, as far as that shows without reading the line.
+fn name_of(line: &str) -> Option<&str> {
+    let name = match line.strip_prefix("# ") {
+        Some(comment) => comment.strip_prefix("TYPE ").or_else(|| comment.strip_prefix("HELP "))?,
+        None => line,
+    };
+    name.split(['{', ' ']).next().filter(|name| !name.is_empty())
 }
 
 fn counts(kinds: &BTreeMap<String, SampleType>, name: &str) -> bool {

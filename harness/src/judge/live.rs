@@ -11,9 +11,6 @@ use super::scrape::{Gap, Refresh, Scraper};
 use super::target::Target;
 use crate::run::folder::now;
 
-/// The interval in which everything is scraped.
-pub const INTERVAL: Duration = Duration::from_secs(1);
-
 /// Samples with the scraper that feeds them.
 pub struct Live {
     pub samples: Samples,
@@ -22,9 +19,13 @@ pub struct Live {
 }
 
 impl Live {
-    pub fn start(file: &Path, targets: watch::Receiver<Vec<Target>>) -> Result<Self, samples::Error> {
+    pub fn start(
+        file: &Path,
+        targets: watch::Receiver<Vec<Target>>,
+        interval: Duration,
+    ) -> Result<Self, samples::Error> {
         let samples = Samples::to_file(file)?;
-        let scraper = Scraper::start(targets, samples.clone(), INTERVAL);
+        let scraper = Scraper::start(targets, samples.clone(), interval);
         let refresh = scraper.handle();
         Ok(Self { samples, scraper, refresh })
     }

@@ -31,5 +31,5 @@ pub use load::LoadRecorder;
 pub use recovery::Recovery;
 pub use samples::Samples;
 pub use scrape::{Gap, Refresh, Scraper};
-pub use target::{Address, Kind, Target};
+pub use target::{Address, Kind, Page, Target, Way};
 pub use window::{ActionMarks, Marks};

@@ -149,11 +149,10 @@ impl Rounds {
         }
         let limit = self.limit;
         let fetches = self.known.iter().map(|(target, known)| async move {
-            let page = match &known.fetcher {
-                Some(fetcher) => fetcher.fetch().await,
-                None => Fetcher::new(&target.address, limit)?.fetch().await,
-            };
-            page.map(|page| exposition::read(&page))
+            match &known.fetcher {
+                Some(fetcher) => fetcher.readings().await,
+                None => Fetcher::new(&target.address, limit)?.readings().await,
+            }
         });
         let pages: Vec<Result<_, target::Error>> = join_all(fetches).await;
         if let Some(last) = self.last {
@@ -166,8 +165,7 @@ impl Rounds {
         }
         for ((target, known), page) in self.known.iter_mut().zip(pages) {
             let result = match page {
-                Ok(Ok(readings)) => take(target, known, &self.samples, at, readings),
-                Ok(Err(error)) => Err(error.to_string()),
+                Ok(readings) => take(target, known, &self.samples, at, readings),
                 Err(error) => Err(error.to_string()),
             };
             let up = result.is_ok();

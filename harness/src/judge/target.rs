@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use meshquake_promql::Labels;
+
+use super::exposition::{self, Reading};
 
 /// More than any sidecar writes; a page without end must not fill the memory.
 const LARGEST_PAGE: usize = 64 << 20;
@@ -35,6 +39,52 @@ pub enum Address {
         path: String,
     },
     Http(String),
+    /// Where only the backend knows the way.
+    By(Way),
+}
+
+/// A way to a page that a backend has.
+pub trait Page: Send + Sync {
+    /// Equal for equal pages.
+    fn name(&self) -> &str;
+
+    fn readings(&self, limit: Duration) -> BoxFuture<'_, Result<Vec<Reading>, Error>>;
+}
+
+/// A backend's page, compared by its name.
+#[derive(Clone)]
+pub struct Way(Arc<dyn Page>);
+
+impl Way {
+    pub fn to(page: impl Page + 'static) -> Self {
+        Self(Arc::new(page))
+    }
+}
+
+impl std::fmt::Debug for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.name())
+    }
+}
+
+impl PartialEq for Way {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name() == other.0.name()
+    }
+}
+
+impl Eq for Way {}
+
+impl PartialOrd for Way {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Way {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.name().cmp(other.0.name())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +122,10 @@ pub enum Error {
     TooLarge,
     #[error("the page is not UTF-8")]
     NotText,
+    #[error(transparent)]
+    NotUnderstood(#[from] exposition::Error),
+    #[error("{0}")]
+    NotThere(String),
 }
 
 /// reqwest says what failed only in its sources.
@@ -86,9 +140,9 @@ fn chain(error: &reqwest::Error) -> String {
 }
 
 /// Fetches the page of one target; its connection is kept.
-pub(super) struct Fetcher {
-    client: reqwest::Client,
-    url: String,
+pub(super) enum Fetcher {
+    Own { client: reqwest::Client, url: String },
+    By { way: Way, limit: Duration },
 }
 
 impl Fetcher {
@@ -100,22 +154,30 @@ impl Fetcher {
                 (builder.unix_socket(socket.as_path()), format!("http://localhost{path}"))
             }
             Address::Http(url) => (builder, url.clone()),
+            Address::By(way) => return Ok(Self::By { way: way.clone(), limit }),
         };
-        Ok(Self { client: builder.build()?, url })
+        Ok(Self::Own { client: builder.build()?, url })
     }
 
-    pub async fn fetch(&self) -> Result<String, Error> {
-        let mut response = self.client.get(&self.url).send().await?;
-        if !response.status().is_success() {
-            return Err(Error::Status(response.status().as_u16()));
+    pub async fn readings(&self) -> Result<Vec<Reading>, Error> {
+        match self {
+            Self::Own { client, url } => Ok(exposition::read(&fetch(client, url).await?)?),
+            Self::By { way, limit } => way.0.readings(*limit).await,
         }
-        let mut page = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if page.len() + chunk.len() > LARGEST_PAGE {
-                return Err(Error::TooLarge);
-            }
-            page.extend_from_slice(&chunk);
-        }
-        String::from_utf8(page).map_err(|_| Error::NotText)
     }
+}
+
+async fn fetch(client: &reqwest::Client, url: &str) -> Result<String, Error> {
+    let mut response = client.get(url).send().await?;
+    if !response.status().is_success() {
+        return Err(Error::Status(response.status().as_u16()));
+    }
+    let mut page = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if page.len() + chunk.len() > LARGEST_PAGE {
+            return Err(Error::TooLarge);
+        }
+        page.extend_from_slice(&chunk);
+    }
+    String::from_utf8(page).map_err(|_| Error::NotText)
 }

@@ -5,6 +5,7 @@ use std::fs;
 use meshquake_xds::fields::InertUse;
 
 use super::Options;
+use crate::backend::Choice;
 use crate::event::{ActionPlan, ObjectivePlan, RunStarted};
 use crate::report::numbers;
 use crate::scenario::Scenario;
@@ -12,6 +13,12 @@ use crate::scenario::Scenario;
 pub fn started(scenario: &Scenario, run: &str, seed: u64, options: &Options) -> RunStarted {
     let backend = options.backend.name();
     let mut again = format!("meshquake run {} --backend {backend}", quoted(&scenario.file));
+    if let Choice::Context { name, .. } = &options.backend {
+        again += &format!(" --context {}", quoted(name));
+    }
+    if let Some(file) = options.settings.file.as_ref().filter(|_| options.backend != Choice::Local) {
+        again += &format!(" --config {}", quoted(&crate::world::shown(file)));
+    }
     if seed != scenario.seed {
         again += &format!(" --seed {seed}");
     }

@@ -38,10 +38,11 @@ pub async fn shake(
     events: &Events,
 ) -> Vec<Cause> {
     let internal = |error: &dyn std::error::Error| vec![Cause::new(CauseKind::Internal, chain(error))];
-    let live = match Live::start(&folder.path.join(samples::FILE), backend.targets()) {
-        Ok(live) => live,
-        Err(error) => return internal(&error),
-    };
+    let live =
+        match Live::start(&folder.path.join(samples::FILE), backend.targets(), backend.scrape_interval()) {
+            Ok(live) => live,
+            Err(error) => return internal(&error),
+        };
     // Whatever the proxies counted until now was no load.
     live.refresh().await;
     let _watching = backend.watch_pods(&scenario.names.namespace, events.clone());

@@ -98,6 +98,15 @@ impl Dirs {
         self.private(&self.state.join("runs"), "XDG_STATE_HOME")
     }
 
+    /// Where the journals of what is done to a cluster are, created.
+    pub fn undo(&self, name: &str) -> Result<PathBuf, Error> {
+        self.private(&self.state, "XDG_STATE_HOME")?;
+        self.private(&self.state.join("undo"), "XDG_STATE_HOME")?;
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
+        let folder = name.chars().map(plain).collect::<String>();
+        self.private(&self.state.join("undo").join(folder), "XDG_STATE_HOME")
+    }
+
     /// Where the logs of a run's pods are, created. Not in the runtime folder: that is often memory, and is
     /// removed with the run.
     pub fn logs(&self, id: &str) -> Result<PathBuf, Error> {

@@ -163,6 +163,8 @@ impl Local {
             pods: self.pods,
             sidecars: self.sidecars,
             took_ms: u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+            steps: vec![],
+            versions: vec![],
         }
     }
 

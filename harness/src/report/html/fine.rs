@@ -24,7 +24,9 @@ pub fn write(out: &mut String, story: &Story) -> std::fmt::Result {
     writeln!(out, "<h3>Versions and digests</h3>")?;
     let own = [("reported by meshquake".to_owned(), story.header.meshquake.clone())];
     let world = [(format!("world {}", started.world), started.world_digest.clone())];
-    list(out, own.into_iter().chain(world).chain(started.versions.iter().cloned()).collect(), "")?;
+    let below = story.world.iter().flat_map(|world| &world.versions);
+    let versions = started.versions.iter().chain(below).cloned();
+    list(out, own.into_iter().chain(world).chain(versions).collect(), "")?;
     writeln!(out, "<h3>Machine</h3>")?;
     list(out, started.machine.clone(), "It was not recorded.")?;
     if let Some(world) = &story.world {
@@ -35,6 +37,7 @@ pub fn write(out: &mut String, story: &Story) -> std::fmt::Result {
             ("sidecars".into(), world.sidecars.to_string()),
             ("ready in".into(), numbers::span(world.took_ms)),
         ];
+        facts.extend(world.steps.iter().map(|(step, took)| (format!("of it {step}"), numbers::span(*took))));
         facts.extend(world.urls.iter().map(|url| ("published".to_owned(), url.clone())));
         list(out, facts, "")?;
     }

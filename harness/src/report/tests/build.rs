@@ -145,6 +145,8 @@ impl Tape {
             pods: 6,
             sidecars: 7,
             took_ms: 1_180,
+            steps: vec![],
+            versions: vec![],
         }));
         self.say(Event::PhaseEnded { phase: Phase::Up, took_ms: 1_180 });
         self.phase(Phase::WarmUp, 1_000);

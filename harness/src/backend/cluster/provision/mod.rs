@@ -145,7 +145,7 @@ enum Kin {
         client: Client,
         config: Box<Config>,
         versions: Vec<(String, String)>,
-        loader: Option<Loader>,
+        loader: Option<Box<Loader>>,
     },
 }
 
@@ -206,7 +206,7 @@ pub async fn stand(choice: &Choice, settings: &Settings, tell: Tell<'_>) -> Resu
             let versions =
                 vec![("kubernetes".to_owned(), server.git_version.trim_start_matches('v').to_owned())];
             let nodes = node_names(&client).await.map_err(Error::Api)?;
-            let loader = Loader::of_nodes(nodes).await;
+            let loader = Loader::of_nodes(nodes).await.map(Box::new);
             Kin::Given { name: name.clone(), client, config: Box::new(config), versions, loader }
         }
     };
@@ -218,7 +218,7 @@ impl Nodes {
     pub fn loader(&self) -> Option<&Loader> {
         match &self.which {
             Kin::Made(standing) => Some(&standing.loader),
-            Kin::Given { loader, .. } => loader.as_ref(),
+            Kin::Given { loader, .. } => loader.as_deref(),
         }
     }
 
@@ -276,11 +276,45 @@ impl Nodes {
                     versions,
                     made: false,
                     took: self.took,
-                    loader,
+                    loader: loader.map(|loader| *loader),
                 })
             }
         }
     }
+}
+
+/// The cluster as it is, for those who only look, join or take back: nothing is made, completed or locked.
+pub async fn find(choice: &Choice, settings: &Settings) -> Result<Option<Reached>, Error> {
+    let (name, client, config, kubeconfig, entry) = match choice {
+        Choice::Local => return Err(Error::Local),
+        Choice::Kind | Choice::K3d => {
+            let maker = if *choice == Choice::Kind { Maker::Kind } else { Maker::K3d };
+            let shop = made::Shop::open(maker, settings)?;
+            let Some((client, config)) = shop.find().await? else { return Ok(None) };
+            let entry = format!("http://127.0.0.1:{}", settings.cluster.port);
+            let kubeconfig = Some(shop.desk.kubeconfig());
+            (maker.context(&settings.cluster.name), client, config, kubeconfig, entry)
+        }
+        Choice::Context { name, .. } => {
+            let (client, config) = context::connect(name).await?;
+            let entry = context::entry(&client, settings).await?;
+            (name.clone(), client, config, None, entry)
+        }
+    };
+    let found = istio::find(&client, settings).await?;
+    Ok(Some(Reached {
+        context: name.clone(),
+        name,
+        client,
+        config,
+        kubeconfig,
+        entry,
+        injection: found.injection,
+        versions: vec![("istio".to_owned(), found.version)],
+        made: false,
+        took: vec![],
+        loader: None,
+    }))
 }
 
 /// Removes the cluster that meshquake made; whether there was one.

@@ -1,0 +1,205 @@
+//! What a cluster's pods count: each pod's merged page on port 15020, through the API server's proxy, or by port-forward
+//! where that is closed, under the labels that the configuration's relabel rules make of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use http::Request;
+use tokio::sync::watch;
+
+use super::forward::Forward;
+use super::proxies::{self, Proxy, Whose};
+use super::settings::Relabel;
+use crate::judge::exposition::{self, Reading};
+use crate::judge::target::{self, Kind};
+use crate::judge::{Address, Page, Target, Way};
+
+/// Where pilot-agent serves the metrics of Envoy, of itself and of the app together.
+const MERGED: u16 = 15020;
+const PATH: &str = "/stats/prometheus";
+/// Between two looks at which pods there are to scrape.
+const LOOK: Duration = Duration::from_millis(500);
+/// How many pages a second cost no more of the harness than is good for what it measures.
+const A_SECOND: usize = 30;
+
+/// How the pages of a cluster are read.
+#[derive(Clone)]
+pub struct Reader {
+    pub client: kube::Client,
+    pub relabel: Arc<[Relabel]>,
+    /// The API server's proxy is closed: it answered 403 or 404 though the pod was there.
+    closed: Arc<AtomicBool>,
+}
+
+impl Reader {
+    pub fn new(client: kube::Client, relabel: &[Relabel]) -> Self {
+        Self { client, relabel: relabel.into(), closed: Arc::new(AtomicBool::new(false)) }
+    }
+}
+
+/// As often as the number of pages allows, and never more often than is asked for.
+pub fn interval(asked: Duration, pages: usize) -> Duration {
+    let seconds = u64::try_from(pages.div_ceil(A_SECOND)).unwrap_or(u64::MAX);
+    asked.max(Duration::from_secs(seconds))
+}
+
+struct PodPage {
+    name: String,
+    reader: Reader,
+    namespace: String,
+    pod: String,
+}
+
+impl Page for PodPage {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn readings(&self, limit: Duration) -> BoxFuture<'_, Result<Vec<Reading>, target::Error>> {
+        Box::pin(async move {
+            let page = self.page(limit).await?;
+            let mut readings = exposition::read_kept(&page, is_kept)?;
+            relabel(&mut readings, &self.reader.relabel);
+            Ok(readings)
+        })
+    }
+}
+
+impl PodPage {
+    async fn page(&self, limit: Duration) -> Result<String, target::Error> {
+        let missing = |why: String| target::Error::NotThere(why);
+        if !self.reader.closed.load(Ordering::Relaxed) {
+            let path =
+                format!("/api/v1/namespaces/{}/pods/{}:{MERGED}/proxy{PATH}", self.namespace, self.pod);
+            let request = Request::get(path).body(vec![]).map_err(|error| missing(error.to_string()))?;
+            let asked = tokio::time::timeout(limit, self.reader.client.request_text(request)).await;
+            match asked {
+                Err(_) => return Err(missing(format!("no answer within {} ms", limit.as_millis()))),
+                Ok(Ok(page)) => return Ok(page),
+                Ok(Err(kube::Error::Api(status))) if matches!(status.code, 403 | 404) => {}
+                Ok(Err(error)) => return Err(missing(crate::run::chain(&error))),
+            }
+        }
+        let forward = Forward::new(self.reader.client.clone(), &self.namespace, &self.pod, MERGED);
+        let page = forward.get(PATH, limit).await.map_err(|error| missing(crate::run::chain(&error)))?;
+        // The pod answers, so it was the proxy that did not: no need to try it each time.
+        self.reader.closed.store(true, Ordering::Relaxed);
+        String::from_utf8(page.into()).map_err(|_| target::Error::NotText)
+    }
+}
+
+/// Of what Envoy and the agent count of themselves only what tells how calls went is kept: the rest is nine tenths of
+/// a page. What the app counts is kept whole.
+fn is_kept(name: &str) -> bool {
+    const OF_CALLS: [&str; 4] = [
+        "envoy_cluster_circuit_breakers_",
+        "envoy_cluster_membership_",
+        "envoy_cluster_outlier_detection_",
+        "envoy_cluster_upstream_",
+    ];
+    if name.starts_with("envoy_istio_") {
+        return true;
+    }
+    if name.starts_with("envoy_") {
+        return OF_CALLS.iter().any(|start| name.starts_with(start)) && !name.ends_with("_bucket");
+    }
+    !name.starts_with("istio_agent_")
+}
+
+fn relabel(readings: &mut [Reading], rules: &[Relabel]) {
+    for reading in readings {
+        for rule in rules {
+            let value = rule.value(|name| Some(reading.labels.get(name)).filter(|value| !value.is_empty()));
+            match value {
+                Some(value) if value.is_empty() => reading.labels.remove(rule.target()),
+                Some(value) => reading.labels.set(rule.target(), &value),
+                None => {}
+            }
+        }
+    }
+}
+
+/// The pages of these pods.
+pub fn targets(reader: &Reader, proxies: &[Proxy]) -> Vec<Target> {
+    let target = |proxy: &Proxy| {
+        let page = PodPage {
+            name: format!("{}/{} ({})", proxy.namespace, proxy.pod, proxy.uid),
+            reader: reader.clone(),
+            namespace: proxy.namespace.clone(),
+            pod: proxy.pod.clone(),
+        };
+        Target {
+            name: proxy.pod.clone(),
+            kind: Kind::Sidecar,
+            address: Address::By(Way::to(page)),
+            labels: BTreeMap::from([("namespace".to_owned(), proxy.namespace.clone())]),
+        }
+    };
+    proxies.iter().map(target).collect()
+}
+
+/// Keeps the targets as the pods come and go.
+pub async fn follow(reader: Reader, whose: Whose, tell: watch::Sender<Vec<Target>>) {
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        look.tick().await;
+        // While nobody answers, what was there is still asked: its silence is part of the samples.
+        if let Ok(proxies) = proxies::live(&reader.client, &whose).await {
+            let targets = targets(&reader, &proxies);
+            tell.send_if_modified(|known| {
+                let changed = *known != targets;
+                *known = targets;
+                changed
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_how_calls_went_is_kept() {
+        let kept = [
+            "envoy_istio_requests_total",
+            "istio_requests_total",
+            "shop_requests_total",
+            "go_goroutines",
+            "envoy_cluster_upstream_rq_pending_overflow",
+        ];
+        let dropped =
+            ["envoy_server_uptime", "istio_agent_pilot_xds_expired", "envoy_cluster_upstream_rq_time_bucket"];
+        assert!(kept.iter().all(|name| is_kept(name)));
+        assert!(!dropped.iter().any(|name| is_kept(name)));
+    }
+
+    #[test]
+    fn many_pods_are_read_less_often() {
+        let second = Duration::from_secs(1);
+        assert_eq!(interval(second, 12), second);
+        assert_eq!(interval(second, 31), 2 * second);
+        assert_eq!(interval(15 * second, 12), 15 * second);
+    }
+
+    #[test]
+    fn a_label_is_taken_apart_by_rules() {
+        let page = "# TYPE envoy_istio_requests_total counter\n\
+                    envoy_istio_requests_total{destination_raw=\"b-v1;shop;b;v1;Kubernetes\"} 3\n";
+        let mut readings = exposition::read_kept(page, is_kept).expect("a page");
+        let rule = Relabel::new(
+            &["destination_raw"],
+            "^([^;]*);([^;]*);([^;]*);([^;]*);.*$",
+            "destination_version",
+            "$4",
+        );
+        relabel(&mut readings, &[rule.expect("a rule")]);
+        assert_eq!(readings[0].labels.metric(), "istio_requests_total");
+        assert_eq!(readings[0].labels.get("destination_version"), "v1");
+        assert!(readings[0].counts);
+    }
+}

@@ -1,0 +1,67 @@
+//! What must not go wrong on a real cluster: the real program, kind or k3d, and a bad day.
+//!
+//! Runs on the clusters that `MESHQUAKE_BACKENDS` names, one test at a time, and is reported as ignored elsewhere, with
+//! the reason. Every test leaves the cluster as it found it.
+
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/tiers.rs"]
+mod tiers;
+
+// The cluster as a test sees it, and the program in it.
+mod site;
+
+// Worlds that cannot come up: what they say, and what is left.
+mod ill;
+
+// Ended or killed on the way up, in a fault; somebody heals.
+mod killed;
+
+use libtest_mimic::{Arguments, Trial};
+use site::Site;
+
+type Test = (&'static str, fn(&Site));
+
+const TESTS: [Test; 10] = [
+    ("an_image_that_does_not_exist", ill::an_image_that_does_not_exist),
+    ("an_app_that_crashes", ill::an_app_that_crashes),
+    ("a_quota_that_is_exceeded", ill::a_quota_that_is_exceeded),
+    ("a_policy_that_refuses", ill::a_policy_that_refuses),
+    ("somebody_elses_namespace", ill::somebody_elses_namespace),
+    ("a_world_that_is_up_already", ill::a_world_that_is_up_already),
+    ("ctrl_c_on_the_way_up", killed::ctrl_c_on_the_way_up),
+    ("killed_on_the_way_up", killed::killed_on_the_way_up),
+    ("killed_in_a_fault", killed::killed_in_a_fault),
+    ("no_api_server_for_ten_seconds", killed::no_api_server_for_ten_seconds),
+];
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // There is one cluster.
+    arguments.test_threads = Some(1);
+    let asked = tiers::backends();
+    let clusters = tiers::BACKENDS.into_iter().filter(|backend| *backend != "local");
+    let trials = clusters.flat_map(|backend| {
+        if !asked.contains(&backend) {
+            let name = format!("{backend} (skipped: MESHQUAKE_BACKENDS does not name it)");
+            return vec![Trial::test(name, || Ok(())).with_ignored_flag(true)];
+        }
+        let missing = if arguments.list { None } else { tiers::missing(backend) };
+        TESTS.into_iter().map(|test| trial(backend, test, missing.as_deref())).collect()
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit();
+}
+
+fn trial(backend: &'static str, (name, test): Test, missing: Option<&str>) -> Trial {
+    match missing {
+        None => Trial::test(format!("{backend}::{name}"), move || {
+            let _alone = support::under_load();
+            test(&Site::new(backend));
+            Ok(())
+        }),
+        Some(why) => {
+            let name = format!("{backend}::{name} (skipped: {why})");
+            Trial::test(name, || Ok(())).with_ignored_flag(true)
+        }
+    }
+}

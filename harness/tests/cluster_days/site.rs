@@ -1,0 +1,168 @@
+//! The cluster as a test sees it, past the program: by a client of its own.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{Api, DeleteParams};
+use meshquake::backend::Choice;
+use meshquake::backend::cluster::Ground;
+use meshquake::backend::cluster::settings::Settings;
+use meshquake::backend::objects::{ObjectRef, Objects};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::support;
+
+/// How long anything ordinary may take on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+const BEAT: Duration = Duration::from_millis(50);
+
+pub struct Site {
+    pub backend: &'static str,
+    runtime: tokio::runtime::Runtime,
+    client: kube::Client,
+}
+
+impl Site {
+    /// With a cluster that is there: `up` and `down` of the smallest world make it, where it is not.
+    pub fn new(backend: &'static str) -> Self {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let find = || {
+            let choice = if backend == "kind" { Choice::Kind } else { Choice::K3d };
+            let config = std::env::var_os("MESHQUAKE_CONFIG").map(PathBuf::from);
+            let settings = Settings::find(config.as_deref()).expect("settings that can be read");
+            runtime.block_on(Ground::find(&choice, &settings)).ok().flatten()
+        };
+        let ground = find().unwrap_or_else(|| {
+            for words in [&["up", ILL, "--backend", backend][..], &["down", "--backend", backend]] {
+                let output = support::meshquake(words).output().expect("the program starts");
+                assert!(output.status.success(), "{}", support::said(&output));
+            }
+            find().expect("a cluster that was just made")
+        });
+        Self { backend, client: ground.client, runtime }
+    }
+
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    pub fn objects(&self) -> Objects {
+        Objects::new(self.client.clone())
+    }
+
+    pub fn get(&self, object: &ObjectRef) -> Option<Value> {
+        self.wait(self.objects().get(object)).expect("the API answers")
+    }
+
+    /// `meshquake` with these words, on this cluster.
+    pub fn meshquake(&self, words: &[&str]) -> Command {
+        let mut command = support::meshquake(words);
+        command.args(["--backend", self.backend]);
+        command
+    }
+
+    /// The same to its end, which must be with this exit code.
+    pub fn ends(&self, words: &[&str], exit: i32) -> Output {
+        let output = self.meshquake(words).output().expect("the program starts");
+        assert_eq!(output.status.code(), Some(exit), "{words:?}: {}", support::said(&output));
+        output
+    }
+
+    /// `up` of this variant of the ill world, which must fail, be cleaned up, and say these things.
+    pub fn does_not_come_up(&self, overlay: Option<&str>, says: &[&str]) {
+        let mut words = vec!["up", ILL];
+        words.extend(overlay.iter().flat_map(|overlay| ["--overlay", overlay]));
+        let said = String::from_utf8_lossy(&self.ends(&words, 21).stderr).into_owned();
+        for part in says {
+            assert!(said.contains(part), "{part:?} is not in:\n{said}");
+        }
+        self.no_world();
+    }
+
+    /// A program under way.
+    pub fn begin(&self, words: &[&str]) -> Begun {
+        let mut command = self.meshquake(words);
+        Begun(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts"))
+    }
+
+    pub fn namespace(&self, name: &str) -> Option<Namespace> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        self.wait(namespaces.get_opt(name)).expect("the API answers")
+    }
+
+    /// That no world is up, and none half up.
+    pub fn no_world(&self) {
+        until("no world", PATIENCE, || {
+            let output = self.ends(&["ls", "--json"], 0);
+            let worlds: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+            let here = worlds.iter().filter(|world| world.get("cluster").is_some());
+            let here = here.map(Value::to_string).collect::<Vec<_>>();
+            if here.is_empty() { Ok(()) } else { Err(here.join("\n")) }
+        });
+    }
+
+    /// Deletes an object that a test has made, and waits until it is gone.
+    pub fn delete(&self, object: &ObjectRef) {
+        self.wait(self.objects().delete(object)).expect("it can be deleted");
+        until("gone", PATIENCE, || match self.get(object) {
+            None => Ok(()),
+            Some(there) => Err(there["status"].to_string()),
+        });
+    }
+
+    pub fn delete_namespace(&self, name: &str) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        self.wait(namespaces.delete(name, &DeleteParams::background())).expect("it can be deleted");
+        until("gone", PATIENCE, || match self.namespace(name) {
+            None => Ok(()),
+            Some(_) => Err("it is terminating".to_owned()),
+        });
+    }
+}
+
+/// One service, with overlays in which it is ill.
+pub const ILL: &str = "harness/tests/fixtures/worlds/ill";
+
+/// A program that runs; one of a failed test is killed.
+pub struct Begun(Child);
+
+impl Begun {
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).expect("it can be signalled");
+    }
+
+    pub fn end(&mut self) -> Option<i32> {
+        until("ended", PATIENCE, || match self.0.try_wait().expect("a child can be waited for") {
+            Some(status) => Ok(status.code()),
+            None => Err("it runs".to_owned()),
+        })
+    }
+
+    pub fn runs(&mut self) -> bool {
+        self.0.try_wait().expect("a child can be waited for").is_none()
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        // One that has ended does not mind.
+        let _killed = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// Looks until there is something; `last` says what was there instead.
+pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let began = Instant::now();
+    loop {
+        match look() {
+            Ok(seen) => return seen,
+            Err(last) if began.elapsed() > limit => panic!("not {what} within {limit:?}: {last}"),
+            Err(_) => std::thread::sleep(BEAT),
+        }
+    }
+}
