@@ -68,6 +68,8 @@ pub enum Event {
         text: String,
     },
     Judged(Judged),
+    /// What a Prometheus says to the same objective.
+    SecondOpinion(SecondOpinion),
     /// Requests between workloads over the whole run, read from the callers' sidecars.
     Calls {
         edges: Vec<Call>,
@@ -304,6 +306,17 @@ pub struct Judged {
     pub samples: u64,
     pub reason: String,
     pub promql: Vec<String>,
+}
+
+/// What a Prometheus in the cluster says to an objective, beside our own answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecondOpinion {
+    pub name: String,
+    pub ours: Option<f64>,
+    pub theirs: Option<f64>,
+    pub unit: Unit,
+    /// Why there is no answer.
+    pub note: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::action::Undo;
 use crate::event::{Collected, WorldUp};
-use crate::judge::Target;
+use crate::judge::{Prometheus, Target};
 use crate::load;
 use crate::run::folder::Events;
 use crate::world::{Image, World};
@@ -236,6 +236,13 @@ impl Backend {
             Backend::Cluster(_) => Duration::from_millis(500),
         };
         pods::watch(self.objects().clone(), namespace.to_owned(), look, events)
+    }
+
+    /// A Prometheus that watches this world as well.
+    pub async fn prometheus(&self) -> Option<Prometheus> {
+        match self {
+            Backend::Local(_) => None,
+        }
     }
 
     /// How load workers are started.

@@ -56,6 +56,23 @@ impl Compiled {
         }
     }
 
+    /// The queries whose values, added up, are what is held against the bound.
+    pub fn values(&self) -> Vec<String> {
+        match self {
+            Compiled::Plain { value, .. } => vec![value.to_string()],
+            Compiled::Crossing { crossed, .. } => crossed.iter().map(Query::to_string).collect(),
+        }
+    }
+
+    /// A selector of what it looks at.
+    pub fn looks_at(&self) -> Option<String> {
+        let query = match self {
+            Compiled::Plain { value, .. } => value,
+            Compiled::Crossing { expected, .. } => expected,
+        };
+        query.metrics().first().map(ToString::to_string)
+    }
+
     /// All queries, as the report shows them.
     pub fn texts(&self) -> Vec<String> {
         match self {

@@ -8,6 +8,7 @@ use meshquake_xds::source::Place;
 
 use super::load::{ARRIVALS, BUCKETS, IN_FLIGHT, LoadRecorder, REQUESTS};
 use super::objective::{Bound, Expression, NoData, Objective, Requests, Window};
+use super::outside::Asked;
 use super::samples::{Reading, Samples};
 use super::{ActionMarks, Edge, Judge, Marks, Scene};
 use crate::event::{Judged, Relation};
@@ -142,6 +143,13 @@ impl Run {
             self.calls(&format!("a-{version}"), &format!("b-{version}"), "200", |_| Some(10));
             self.up(&format!("a-{version}"), |_| Some(true));
         }
+    }
+
+    pub fn asked(&self, objective: &Objective) -> (Judged, Result<Asked, String>) {
+        self.samples.read(|store| {
+            let judge = Judge { store, marks: &self.marks, scene: &self.scene };
+            (judge.judge(objective), judge.asked(objective))
+        })
     }
 
     pub fn judge(&self, objective: &Objective) -> Judged {

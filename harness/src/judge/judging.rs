@@ -59,7 +59,7 @@ impl Judge<'_> {
     }
 
     /// The window of an objective between two samples of the metrics that it asks for.
-    fn align(&self, objective: &Objective) -> Result<Aligned, String> {
+    pub(super) fn align(&self, objective: &Objective) -> Result<Aligned, String> {
         let beat = self.beat(&objective.expression)?;
         self.marks.span(&objective.window)?.align(self.store, beat)
     }
@@ -87,6 +87,10 @@ impl Judge<'_> {
                 (finding.doubted(doubt), compiled.texts())
             }
         }
+    }
+
+    pub(super) fn compiled(&self, objective: &Objective, aligned: Aligned) -> Result<Compiled, String> {
+        compile(&objective.expression, self.scene, aligned.length_ms()).map_err(|refused| refused.to_string())
     }
 
     fn measure(&self, query: &Query, volume: Option<&Query>, at: i64) -> Measured {
@@ -127,12 +131,10 @@ impl Judge<'_> {
     ) -> (Finding, Vec<String>) {
         let mut queries = Vec::new();
         let mut findings = Vec::new();
-        let mut from = aligned.from;
-        while from + step <= aligned.to {
-            let (finding, texts) = self.over(objective, Aligned { from, to: from + step });
+        for step in aligned.steps(step) {
+            let (finding, texts) = self.over(objective, step);
             queries = texts;
-            findings.push((from + step, finding));
-            from += step;
+            findings.push((step.to, finding));
         }
         let samples = findings.iter().map(|(_, finding)| finding.samples).sum();
         let count = findings.len();

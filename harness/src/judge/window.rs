@@ -58,6 +58,13 @@ impl Aligned {
     pub fn length_ms(self) -> i64 {
         self.to - self.from
     }
+
+    /// Whole steps of this length, one after the other.
+    pub fn steps(self, step_ms: i64) -> impl Iterator<Item = Self> {
+        let step = step_ms.max(1);
+        let ends = (1..).map(move |number| self.from + number * step);
+        ends.take_while(move |to| *to <= self.to).map(move |to| Self { from: to - step, to })
+    }
 }
 
 /// Whose samples give a window its ends.

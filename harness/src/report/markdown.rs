@@ -59,6 +59,24 @@ fn write_objectives(out: &mut String, story: &Story) -> std::fmt::Result {
             markdown(&plan.bound)
         )?;
     }
+    writeln!(out)?;
+    second_opinion(out, story)
+}
+
+fn second_opinion(out: &mut String, story: &Story) -> std::fmt::Result {
+    if story.second.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "| objective | measured here | by Prometheus | difference |")?;
+    writeln!(out, "| --- | ---: | ---: | ---: |")?;
+    for opinion in &story.second {
+        let [ours, theirs, difference] = numbers::opinions(opinion);
+        let note = match opinion.note.as_str() {
+            "" => String::new(),
+            note => format!("<br>{}", markdown(note)),
+        };
+        writeln!(out, "| {}{note} | {ours} | {theirs} | {difference} |", markdown(&opinion.name))?;
+    }
     writeln!(out)
 }
 

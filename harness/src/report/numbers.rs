@@ -1,6 +1,6 @@
 //! Numbers with their units and no false digits.
 
-use crate::event::{Judged, Unit};
+use crate::event::{Judged, SecondOpinion, Unit};
 
 /// A measured value or a bound, as text.
 pub fn value(value: f64, unit: Unit) -> String {
@@ -29,6 +29,15 @@ pub fn measured(judged: &Judged) -> String {
     let write = |value: f64, digits: usize| format!("{:.digits$}", value * scale);
     let digits = (0..9).find(|digits| write(measured, *digits) != write(judged.bound, *digits)).unwrap_or(9);
     format!("{}{unit}", write(measured, digits))
+}
+
+/// What was measured here, what Prometheus says, and how far they are apart.
+pub fn opinions(opinion: &SecondOpinion) -> [String; 3] {
+    let told = |number: Option<f64>, none: &str| {
+        number.map_or_else(|| none.to_owned(), |it| value(it, opinion.unit))
+    };
+    let apart = opinion.ours.zip(opinion.theirs).map(|(ours, theirs)| theirs - ours);
+    [told(opinion.ours, "–"), told(opinion.theirs, "n/a"), told(apart, "–")]
 }
 
 pub fn bound(judged: &Judged) -> String {

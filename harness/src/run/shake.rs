@@ -18,7 +18,7 @@ use crate::event::{ActionStep, Event, Judged, Phase};
 use crate::judge::live::Live;
 use crate::judge::objective::{Objective, Window};
 use crate::judge::samples::{self, Samples};
-use crate::judge::{ActionMarks, Judge, LoadRecorder, Marks, Recovery, Scene, guard};
+use crate::judge::{ActionMarks, Judge, LoadRecorder, Marks, Prometheus, Recovery, Scene, guard};
 use crate::load::{self, Load, LoadEvent, Running};
 use crate::scenario::Scenario;
 use crate::verdict::{Cause, CauseKind, Verdict};
@@ -83,7 +83,8 @@ pub async fn shake(
                     gap.target, gap.reason
                 ));
             }
-            causes.extend(judge(scenario, &samples, &marks, &scene, stop, events).await);
+            let second = backend.prometheus().await;
+            causes.extend(judge(scenario, &samples, &marks, &scene, second.as_ref(), stop, events).await);
         }
         Err(error) => causes.extend(internal(&error)),
     }
@@ -342,6 +343,7 @@ async fn judge(
     samples: &Samples,
     marks: &Marks,
     scene: &Scene,
+    second: Option<&Prometheus>,
     stop: &Stop,
     events: &Events,
 ) -> Vec<Cause> {
@@ -354,7 +356,10 @@ async fn judge(
             return;
         }
         for objective in &scenario.objectives {
-            let judged = samples.read(|store| Judge { store, marks, scene }.judge(objective));
+            let (judged, asked) = samples.read(|store| {
+                let judge = Judge { store, marks, scene };
+                (judge.judge(objective), judge.asked(objective))
+            });
             let kind = match judged.verdict {
                 Verdict::Held => None,
                 Verdict::Failed => Some(CauseKind::Failed),
@@ -365,7 +370,10 @@ async fn judge(
                     if judged.reason.is_empty() { String::new() } else { format!(": {}", judged.reason) };
                 causes.push(Cause::new(kind, format!("{}{reason}", told(&judged))));
             }
-            events.emit(Event::Judged(judged));
+            events.emit(Event::Judged(judged.clone()));
+            if let Some(second) = second {
+                events.emit(Event::SecondOpinion(second.ask(objective, &judged, asked).await));
+            }
         }
     };
     phase(events, Phase::Judge, judging).await;

@@ -134,6 +134,7 @@ impl<W: Write> Progress<W> {
             Event::Pod(_)
             | Event::Steady(_)
             | Event::Judged(_)
+            | Event::SecondOpinion(_)
             | Event::Calls { .. }
             | Event::Collected { .. } => Ok(()),
             Event::Ended { .. } => self.finish(),

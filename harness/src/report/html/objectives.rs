@@ -43,7 +43,35 @@ pub fn write(out: &mut String, story: &Story) -> std::fmt::Result {
         }
         markup::end_table(out)?;
     }
+    second_opinion(out, story)?;
     writeln!(out, "</section>")
+}
+
+fn second_opinion(out: &mut String, story: &Story) -> std::fmt::Result {
+    if story.second.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "<h3>The same, asked of Prometheus</h3>")?;
+    let columns = ["objective", "#measured here", "#by Prometheus", "#difference"];
+    markup::table(out, "Each objective as this run measured it and as Prometheus did", &columns)?;
+    for opinion in &story.second {
+        let [ours, theirs, difference] = numbers::opinions(opinion);
+        let note = match opinion.note.as_str() {
+            "" => String::new(),
+            note => format!("<p class=\"note\">{}</p>", html(note)),
+        };
+        writeln!(
+            out,
+            "<tr><th scope=\"row\">{}{note}</th><td class=\"number\">{ours}</td><td class=\"number\">{theirs}</td>\
+             <td class=\"number\">{difference}</td></tr>",
+            html(&opinion.name)
+        )?;
+    }
+    markup::end_table(out)?;
+    writeln!(
+        out,
+        "<p class=\"note\">It reads at other moments, so answers differ a little; the verdict is by what was measured here.</p>"
+    )
 }
 
 fn row(out: &mut String, judged: &Judged) -> std::fmt::Result {

@@ -10,7 +10,8 @@ pub use pods::{PodStory, Workload, label};
 pub use windows::{Window, WindowKind};
 
 use crate::event::{
-    Call, Collected, Event, Header, Judged, LoadSecond, LoadSummary, Phase, Pod, Record, RunStarted, WorldUp,
+    Call, Collected, Event, Header, Judged, LoadSecond, LoadSummary, Phase, Pod, Record, RunStarted,
+    SecondOpinion, WorldUp,
 };
 use crate::verdict::{Outcome, Verdict};
 
@@ -35,6 +36,8 @@ pub struct Story {
     pub actions: Vec<ActionStory>,
     pub steady: Vec<Judged>,
     pub judged: Vec<Judged>,
+    /// What a Prometheus says to the same objectives.
+    pub second: Vec<SecondOpinion>,
     pub calls: Vec<Call>,
     pub guards: Vec<(i64, String, String)>,
     pub warnings: Vec<String>,
@@ -77,6 +80,7 @@ impl Story {
             pods: vec![],
             steady: vec![],
             judged: vec![],
+            second: vec![],
             calls: vec![],
             guards: vec![],
             warnings: vec![],
@@ -128,6 +132,7 @@ impl Story {
             }
             Event::Guard { name, text, .. } => self.guards.push((at, name, text)),
             Event::Judged(judged) => self.judged.push(judged),
+            Event::SecondOpinion(opinion) => self.second.push(opinion),
             Event::Calls { edges } => self.calls = edges,
             Event::Warning { text } => self.warnings.push(text),
             Event::Collected { files } => self.collected.extend(files),
