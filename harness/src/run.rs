@@ -154,7 +154,9 @@ async fn story(
         let (world, folder) = (&scenario.world, folder.path.as_path());
         let settings = &options.settings;
         let on_localhost = options.keep_world;
-        let site = backend::Site { world, images: &images, folder, on_localhost, settings, begun: &begun };
+        let workers = scenario.load.workers.is_some();
+        let site =
+            backend::Site { world, images: &images, folder, on_localhost, settings, workers, begun: &begun };
         Backend::up(&options.backend, site, &|text| events.emit(Event::Progress { phase: Phase::Up, text }))
             .await
     };

@@ -54,6 +54,7 @@ async fn pinning() -> Option<Up> {
         images: &images,
         folder: folder.path(),
         on_localhost: false,
+        workers: false,
         settings: &Settings::default(),
         begun: &Begun::default(),
     };

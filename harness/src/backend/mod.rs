@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use crate::action::Undo;
 use crate::event::{Collected, WorldUp};
 use crate::judge::{Prometheus, Target};
-use crate::load;
+use crate::load::Host;
 use crate::run::folder::Events;
 use crate::world::{Image, World};
 use chaos::Switch;
@@ -78,6 +78,8 @@ pub struct Site<'s> {
     pub on_localhost: bool,
     /// What a person wants otherwise about clusters.
     pub settings: &'s Settings,
+    /// The load will come from workers that a cluster hosts.
+    pub workers: bool,
     /// Where a cluster says what has to be taken down when the way up is given up.
     pub begun: &'s Begun,
 }
@@ -242,14 +244,16 @@ impl Backend {
     pub async fn prometheus(&self) -> Option<Prometheus> {
         match self {
             Backend::Local(_) => None,
+            Backend::Cluster(cluster) => cluster.ground().prometheus().await,
         }
     }
 
-    /// How load workers are started.
-    pub fn worker(&self) -> load::Program {
+    /// Where load workers run, and where their requests go in. A cluster hosts them itself where the scenario says how
+    /// many.
+    pub async fn load_host(&self, workers: Option<u32>) -> Result<(Box<dyn Host>, String), String> {
         match self {
-            Backend::Local(local) => local.worker(),
-            Backend::Cluster(cluster) => cluster.worker(),
+            Backend::Local(local) => Ok((Box::new(local.worker()), local.entry().to_owned())),
+            Backend::Cluster(cluster) => cluster.load_host(workers).await,
         }
     }
 

@@ -89,7 +89,15 @@ impl Up {
     ) -> Result<(), String> {
         let images = backend::build(choice, world, |text| tell(&text)).await?;
         let kept = run::folder::default_root().join("../up");
-        let site = Site { world, images: &images, folder: &kept, on_localhost: true, settings, begun };
+        let site = Site {
+            world,
+            images: &images,
+            folder: &kept,
+            on_localhost: true,
+            settings,
+            workers: false,
+            begun,
+        };
         let backend = Backend::up(choice, site, &|text| tell(&text)).await.map_err(|error| not_up(&error))?;
         let facts = backend.facts();
         backend.release().await?;

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, LocalBoxFuture};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin};
 use tokio::sync::mpsc;
@@ -18,7 +18,7 @@ use super::protocol::Report;
 /// Starts workers.
 pub trait Host: Send + Sync {
     /// All workers of a load, the first first. What they say goes to `ear` under their number.
-    fn start(&self, count: u32, ear: Ear) -> BoxFuture<'_, Result<Vec<Box<dyn Hosted>>, Error>>;
+    fn start(&self, count: u32, ear: Ear) -> LocalBoxFuture<'_, Result<Vec<Box<dyn Hosted>>, Error>>;
 
     /// A worker reports every second; one that is silent for longer than this is lost.
     fn silence(&self) -> Duration {
@@ -127,9 +127,9 @@ impl Program {
 }
 
 impl Host for Program {
-    fn start(&self, count: u32, ear: Ear) -> BoxFuture<'_, Result<Vec<Box<dyn Hosted>>, Error>> {
+    fn start(&self, count: u32, ear: Ear) -> LocalBoxFuture<'_, Result<Vec<Box<dyn Hosted>>, Error>> {
         let start = |index| Ok(Box::new(self.worker(index, ear.clone())?) as Box<dyn Hosted>);
-        std::future::ready((0..count).map(start).collect()).boxed()
+        std::future::ready((0..count).map(start).collect()).boxed_local()
     }
 }
 

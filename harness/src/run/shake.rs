@@ -46,11 +46,15 @@ pub async fn shake(
     // Whatever the proxies counted until now was no load.
     live.refresh().await;
     let _watching = backend.watch_pods(&scenario.names.namespace, events.clone());
-    let plan = match plan::of(scenario, seed, backend.entry()) {
+    let (host, base) = match backend.load_host(scenario.load.workers).await {
+        Ok(hosted) => hosted,
+        Err(why) => return vec![Cause::new(CauseKind::Internal, why)],
+    };
+    let plan = match plan::of(scenario, seed, &base) {
         Ok(plan) => plan,
         Err(cause) => return vec![cause],
     };
-    let running = match Load::start(&plan, scenario.load.workers.unwrap_or(1), &backend.worker()).await {
+    let running = match Load::start(&plan, scenario.load.workers.unwrap_or(1), host.as_ref()).await {
         Ok(running) => running,
         Err(error) => return internal(&error),
     };

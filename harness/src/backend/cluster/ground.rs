@@ -1,9 +1,12 @@
 //! A cluster that answers, and what a world on it that is only half there leaves to be taken down.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Service;
+use kube::api::{Api, ListParams};
 
 use super::provision::{self, Reached, Step};
 use super::settings::Settings;
@@ -11,8 +14,12 @@ use super::state::{self, State};
 use super::{apply, heal, patient, scrape, world};
 use crate::backend::Choice;
 use crate::backend::local::dirs::{self, Dirs};
+use crate::judge::Prometheus;
 use crate::run::chain;
-use crate::world::World;
+use crate::world::Image;
+
+/// The label of a Service behind which a Prometheus may be asked.
+const PROMETHEUS: &str = "meshquake.dev/prometheus=true";
 
 /// A cluster that answers, with all that a world on it needs.
 #[derive(Clone)]
@@ -27,20 +34,23 @@ pub struct Ground {
     pub reader: scrape::Reader,
     /// How often a person wants the metrics read.
     pub interval: Duration,
+    /// A Prometheus that a person names.
+    pub prometheus: Option<String>,
     /// What of the cluster took part.
     pub versions: Vec<(String, String)>,
 }
 
 impl Ground {
-    /// The cluster as it is wanted, made where it is ours to make, and what runs on it for each image of a world,
-    /// with how long the parts took.
+    /// The cluster as it is wanted, made where it is ours to make, and what runs on it for each of the images that a
+    /// world has, with how long the parts took.
     pub async fn furnish(
         choice: &Choice,
         settings: &Settings,
-        world: &World,
+        folder: &Path,
+        images: &BTreeMap<String, Image>,
         tell: &(dyn Fn(String) + Sync),
     ) -> Result<(Self, BTreeMap<String, String>, Vec<Step>), String> {
-        let furnished = provision::furnish(choice, settings, &world.folder, &world.images, tell).await;
+        let furnished = provision::furnish(choice, settings, folder, images, tell).await;
         let (mut reached, images) = furnished.map_err(|error| chain(&error))?;
         let steps = std::mem::take(&mut reached.took);
         Ok((Self::of(reached, settings)?, images, steps))
@@ -58,6 +68,7 @@ impl Ground {
             // Metrics that come late are of no use.
             reader: scrape::Reader::new(reached.client, &settings.metrics.relabel),
             interval: settings.metrics.interval,
+            prometheus: settings.prometheus.clone(),
             name: reached.name,
             entry: reached.entry,
             injection: reached.injection,
@@ -65,6 +76,20 @@ impl Ground {
             context: reached.context,
             versions: reached.versions,
         })
+    }
+
+    /// The Prometheus that a person names, or the one whose Service says that it is there for this.
+    pub async fn prometheus(&self) -> Option<Prometheus> {
+        if let Some(url) = &self.prometheus {
+            return Prometheus::at(url).ok();
+        }
+        let services: Api<Service> = Api::all(self.client.clone());
+        let found = services.list(&ListParams::default().labels(PROMETHEUS)).await.ok()?;
+        let service = found.items.into_iter().next()?;
+        let port = service.spec?.ports?.first()?.port;
+        let (namespace, name) = (service.metadata.namespace?, service.metadata.name?);
+        let path = format!("/api/v1/namespaces/{namespace}/services/{name}:{port}/proxy");
+        Some(Prometheus::Behind { client: self.client.clone(), path })
     }
 
     /// Where the journals of what is done to this cluster are.

@@ -13,11 +13,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::forward::Forward;
 use super::ground::Ground;
+use super::load::Workers;
 use super::provision::Step;
 use super::proxies::{self, Whose};
 use super::settings::Settings;
 use super::state::{self, State};
-use super::{apply, collect, converged, knows, scrape, world};
+use super::{apply, collect, converged, knows, load, scrape, world};
 use crate::action::Undo;
 use crate::backend::Choice;
 use crate::backend::chaos::{self, Switch};
@@ -26,7 +27,7 @@ use crate::backend::local::start;
 use crate::backend::objects::{Objects, PodFacts};
 use crate::event::{Collected, WorldUp};
 use crate::judge::Target;
-use crate::load;
+use crate::load::Host;
 use crate::run::chain;
 
 /// How long nobody may answer for the cluster until it counts as lost.
@@ -223,8 +224,22 @@ impl Cluster {
         scrape::interval(self.ground.interval, self.targets.borrow().len())
     }
 
-    pub fn worker(&self) -> load::Program {
-        load::Program::new(&self.program)
+    /// Load from this machine by the mapped port, or from that many workers in the cluster by the gateway's Service.
+    pub async fn load_host(&self, workers: Option<u32>) -> Result<(Box<dyn Host>, String), String> {
+        if workers.is_none() {
+            return Ok((Box::new(crate::load::Program::new(&self.program)), self.ground.entry.clone()));
+        }
+        let image = self.state.worker.clone().ok_or(
+            "this world was brought up without an image of load workers; bring it up anew with this scenario",
+        )?;
+        let base = load::way_in(&self.ground.client, &self.gateways).await?;
+        let workers = Workers {
+            client: self.ground.client.clone(),
+            run: self.state.run.clone(),
+            namespace: self.state.namespaces.first().cloned().unwrap_or_else(|| "default".to_owned()),
+            image,
+        };
+        Ok((Box::new(workers), base))
     }
 
     /// Until somebody else has taken the world away, or nobody has answered for the cluster for long.

@@ -16,6 +16,7 @@ mod handle;
 pub mod heal;
 pub mod image;
 mod knows;
+pub mod load;
 mod patient;
 pub mod provision;
 mod proxies;

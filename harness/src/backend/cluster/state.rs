@@ -12,7 +12,7 @@ use super::super::objects::{FIELD_MANAGER, ObjectRef};
 use super::world;
 use crate::backend::local::proc::{self, Identity};
 
-const NAME: &str = "meshquake-run";
+pub const NAME: &str = "meshquake-run";
 /// Tells this ConfigMap from those of worlds.
 const PART: (&str, &str) = ("meshquake.dev/part", "run");
 const UNDO: &str = "undo-";
@@ -57,6 +57,9 @@ pub struct State {
     /// What was made in the namespaces that stay.
     pub objects: Vec<ObjectRef>,
     pub owner: Owner,
+    /// The image of load workers, where the cluster has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
     /// It was ready once.
     pub complete: bool,
     /// It goes on without the process that made it.
@@ -183,6 +186,7 @@ mod tests {
             found: vec![],
             objects: vec![],
             owner: Owner::of_self().expect("this process is known"),
+            worker: None,
             complete: true,
             kept: false,
         }

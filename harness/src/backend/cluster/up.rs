@@ -8,7 +8,7 @@ use super::handle::{Ascent, Cluster, journal, whose};
 use super::provision::Step;
 use super::state::{self, Owner, State};
 use super::world::{self, Placed};
-use super::{apply, collect, converged, heal, knows, ready};
+use super::{apply, collect, converged, heal, knows, load, ready};
 use crate::backend::local::journal::Journal;
 use crate::backend::local::start;
 use crate::backend::objects::{ObjectRef, Objects};
@@ -26,7 +26,8 @@ impl Cluster {
     pub async fn up(choice: &Choice, site: Site<'_>, tell: Tell<'_>) -> Result<Self, NotUp> {
         let began = Instant::now();
         let not_up = |why: String| NotUp { why, collected: vec![] };
-        let furnished = Ground::furnish(choice, site.settings, site.world, tell).await;
+        let images = load::with_worker(&site.world.images, site.workers);
+        let furnished = Ground::furnish(choice, site.settings, &site.world.folder, &images, tell).await;
         let (ground, images, mut steps) = furnished.map_err(not_up)?;
         steps.push(Step::new("cluster and images", began));
         let world = Prepared::look(ground, &site, &images, tell).await.map_err(not_up)?;
@@ -85,6 +86,7 @@ impl Prepared {
             found: survey.found.clone(),
             objects: made_where_found(&placed, &survey.found),
             owner: Owner::of_self().map_err(|error| error.to_string())?,
+            worker: images.get(load::IMAGE).cloned(),
             complete: false,
             kept: false,
         };
