@@ -11,6 +11,7 @@ pub mod action;
 pub mod backend;
 pub mod cli;
 pub mod event;
+pub mod finding;
 pub mod judge;
 mod leash;
 pub mod load;

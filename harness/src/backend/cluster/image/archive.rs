@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
+use super::name;
+
 /// Nobody, and not root.
 const USER: &str = "65532:65532";
 const EPOCH: &str = "1970-01-01T00:00:00Z";
@@ -47,7 +49,7 @@ impl Image {
             "history": [{"created": EPOCH, "created_by": "meshquake"}],
         });
         let config = serde_json::to_vec(&config)?;
-        Ok(Self { program: program.to_owned(), config, repository: repository(name) })
+        Ok(Self { program: program.to_owned(), config, repository: name::repository(name) })
     }
 
     fn id(&self) -> String {
@@ -114,19 +116,6 @@ fn architecture() -> &'static str {
     }
 }
 
-/// `meshquake/shop:dev` → `docker.io/meshquake/shop`: written out, as runtimes list it.
-pub(super) fn repository(name: &str) -> String {
-    let name = name.split('@').next().unwrap_or(name);
-    let from = name.rfind('/').map_or(0, |slash| slash + 1);
-    let end = name[from..].find(':').map_or(name.len(), |colon| from + colon);
-    let name = &name[..end];
-    match name.split_once('/') {
-        None => format!("docker.io/library/{name}"),
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => name.to_owned(),
-        Some(_) => format!("docker.io/{name}"),
-    }
-}
-
 struct Hashing(Sha256);
 
 impl Write for Hashing {
@@ -150,14 +139,6 @@ mod tests {
 
     fn image(program: &Path, argument: &str) -> Image {
         Image::new("meshquake/shop:dev", program, &[argument.to_owned()], &BTreeMap::new()).expect("read")
-    }
-
-    #[test]
-    fn names_are_written_out() {
-        assert_eq!(repository("meshquake/shop:dev"), "docker.io/meshquake/shop");
-        assert_eq!(repository("redis:7-alpine"), "docker.io/library/redis");
-        assert_eq!(repository("registry.example:5000/a/b@sha256:0"), "registry.example:5000/a/b");
-        assert_eq!(repository("localhost/a"), "localhost/a");
     }
 
     #[test]

@@ -4,8 +4,10 @@
 //! that nobody builds are loaded where the local engine has them, and pulled by the cluster where it does not.
 
 mod archive;
+mod dockerfile;
+pub mod name;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -52,31 +54,27 @@ enum Source {
     Named,
 }
 
-/// Builds the images that a world says how to build.
+/// Builds the images that a world says how to build: by the host's own toolchain, and where it has none by Dockerfiles.
 pub async fn prepare(
     folder: &Path,
     images: &BTreeMap<String, world::Image>,
     settings: &Settings,
     tell: Tell<'_>,
 ) -> Result<Prepared, Error> {
+    let built = match settings.images.build {
+        Some(ImageBuild::Host) => programs(folder, images, tell).await?,
+        Some(ImageBuild::Dockerfile) => by_dockerfiles(folder, images, tell).await?,
+        None => match programs(folder, images, tell).await {
+            Err(Error::Build(build::Error::NoCargo { program, .. })) => {
+                tell(format!("there is no `{}` here, so the engine builds", program.display()));
+                by_dockerfiles(folder, images, tell).await?
+            }
+            built => built?,
+        },
+    };
     let mut sources: BTreeMap<String, Source> =
         images.keys().map(|name| (name.clone(), Source::Named)).collect();
-    match settings.images.build {
-        ImageBuild::Host => {
-            for (name, image) in programs(folder, images, tell).await? {
-                sources.insert(name, Source::Program(image));
-            }
-        }
-        ImageBuild::Dockerfile => {
-            let engine = Engine::find()?;
-            let built = images.iter().filter_map(|(name, image)| Some((name, image.build.as_ref()?)));
-            for (name, build) in built {
-                tell(format!("building the image of package `{}`", build.package));
-                let reference = by_dockerfile(&engine, folder, name, build).await?;
-                sources.insert(name.clone(), Source::Engine(reference));
-            }
-        }
-    }
+    sources.extend(built);
     Ok(Prepared { images: sources, registry: settings.images.registry.clone() })
 }
 
@@ -85,7 +83,7 @@ async fn programs(
     folder: &Path,
     images: &BTreeMap<String, world::Image>,
     tell: Tell<'_>,
-) -> Result<Vec<(String, archive::Image)>, Error> {
+) -> Result<Vec<(String, Source)>, Error> {
     let (told, mut progress) = mpsc::unbounded_channel();
     let (folder, images) = (folder.to_owned(), images.clone());
     let building = tokio::task::spawn_blocking(move || {
@@ -95,7 +93,8 @@ async fn programs(
         for (name, image) in built {
             let Some((program, arguments)) = image.command.split_first() else { continue };
             let made = archive::Image::new(&name, Path::new(program), arguments, &image.environment);
-            programs.push((name, made.map_err(|source| Error::Write { what: program.clone(), source })?));
+            let made = made.map_err(|source| Error::Write { what: program.clone(), source })?;
+            programs.push((name, Source::Program(made)));
         }
         Ok(programs)
     });
@@ -105,35 +104,23 @@ async fn programs(
     building.await?
 }
 
-/// By the Dockerfile beside the package; the name to run it by.
-async fn by_dockerfile(
-    engine: &Engine,
+async fn by_dockerfiles(
     folder: &Path,
-    name: &str,
-    build: &world::Build,
-) -> Result<String, Error> {
-    let workspace = build::workspace_of(folder).unwrap_or_else(|| folder.to_owned());
-    let dockerfile = build::package_folder(&workspace, &build.package).join("Dockerfile");
-    if !dockerfile.is_file() {
-        return Err(Error::NoDockerfile { image: name.to_owned(), dockerfile });
+    images: &BTreeMap<String, world::Image>,
+    tell: Tell<'_>,
+) -> Result<Vec<(String, Source)>, Error> {
+    let mut built = Vec::new();
+    for (name, image) in images {
+        let Some(build) = &image.build else { continue };
+        tell(format!("building the image of package `{}`", build.package));
+        let reference = dockerfile::build(&Engine::find()?, folder, name, image, build).await?;
+        built.push((name.clone(), Source::Engine(reference)));
     }
-    let features = format!("FEATURES={}", build.features.join(","));
-    let (file, context) = (dockerfile.display().to_string(), workspace.display().to_string());
-    let words = ["build", "--quiet", "--file", &file, "--build-arg", &features, &context];
-    let failed = |source| Error::Dockerfile {
-        image: name.to_owned(),
-        dockerfile: dockerfile.clone(),
-        source: Box::new(source),
-    };
-    let id = engine.ask(&words).await.map_err(failed)?;
-    let id = id.trim().trim_start_matches("sha256:");
-    let reference = format!("{}:{}", archive::repository(name), id.get(..12).unwrap_or(id));
-    engine.ask(&["tag", id, &reference]).await.map_err(failed)?;
-    Ok(reference)
+    Ok(built)
 }
 
 impl Prepared {
-    /// Brings into the cluster what it lacks: each of the world's images with the reference to run.
+    /// Brings into the cluster what it lacks: the reference to run for each image that is not left to the cluster.
     pub async fn supply(
         &self,
         loader: Option<&Loader>,
@@ -142,18 +129,18 @@ impl Prepared {
     ) -> Result<BTreeMap<String, String>, Error> {
         let present = match loader {
             Some(loader) => loader.present().await,
-            None => Default::default(),
+            None => BTreeSet::new(),
         };
         let mut references = BTreeMap::new();
         for (name, source) in &self.images {
-            let load = |source| Error::Load { image: name.clone(), source: Box::new(source) };
+            let failed = |source| Error::Load { image: name.clone(), source: Box::new(source) };
             let reference = match (source, loader) {
                 (Source::Program(image), Some(loader)) => {
                     let reference = image.reference();
                     if !present.contains(&reference) {
                         tell(format!("loading {reference}"));
                         let file = written(image).await?;
-                        loader.import(file.path(), lock).await.map_err(load)?;
+                        loader.import(file.path(), lock).await.map_err(failed)?;
                     }
                     reference
                 }
@@ -161,22 +148,23 @@ impl Prepared {
                     let engine = Engine::find()?;
                     let file = written(image).await?;
                     let path = file.path().display().to_string();
-                    engine.ask(&["load", "--input", &path]).await.map_err(load)?;
+                    engine.ask(&["load", "--input", &path]).await.map_err(failed)?;
                     self.push(&engine, name, &image.reference(), tell).await?
+                }
+                (Source::Engine(reference), Some(loader)) => {
+                    loader.bring(reference, &present, lock, tell).await.map_err(failed)?;
+                    reference.clone()
                 }
                 (Source::Engine(reference), None) => {
                     self.push(&Engine::find()?, name, reference, tell).await?
                 }
-                (Source::Engine(reference), Some(loader)) => {
-                    loader.bring(reference, &present, lock, tell).await.map_err(load)?;
-                    reference.clone()
-                }
-                (Source::Named, loader) => {
-                    if let Some(loader) = loader {
-                        loader.bring(name, &present, lock, tell).await.map_err(load)?;
+                (Source::Named, Some(loader)) => {
+                    if !loader.bring(name, &present, lock, tell).await.map_err(failed)? {
+                        continue;
                     }
                     name.clone()
                 }
+                (Source::Named, None) => continue,
             };
             references.insert(name.clone(), reference);
         }
@@ -247,7 +235,7 @@ mod tests {
         let loader = fake::loader(folder.path(), DOCKER);
         let world = named(&["redis:7", "postgres:16"]);
         let found = world.supply(Some(&loader), None, &|_| {}).await.expect("supplied");
-        assert_eq!(found["redis:7"], "redis:7");
+        assert_eq!(found, BTreeMap::from([("redis:7".to_owned(), "redis:7".to_owned())]));
         let loads =
             |calls: Vec<String>| calls.iter().filter(|call| call.contains("load image-archive")).count();
         assert_eq!(
@@ -256,7 +244,8 @@ mod tests {
             "postgres is not here: {:?}",
             fake::calls(folder.path())
         );
-        std::fs::write(folder.path().join("present"), "sha256:redis x sha256:m\n").expect("written");
+        let present = "sha256:redis x sha256:m\ndocker.io/library/redis:7 x sha256:m\n";
+        std::fs::write(folder.path().join("present"), present).expect("written");
         world.supply(Some(&loader), None, &|_| {}).await.expect("supplied");
         assert_eq!(loads(fake::calls(folder.path())), 1, "the node has it");
     }

@@ -41,8 +41,12 @@ pub fn wanted(settings: &Settings) -> &str {
 
 /// istioctl of the wanted version: it installs what it is.
 pub async fn istioctl(settings: &Settings) -> Result<Tool, Error> {
+    checked(Tool::find(Which::Istioctl, wanted(settings))?, settings).await
+}
+
+/// The tool, if it installs what is wanted.
+pub async fn checked(tool: Tool, settings: &Settings) -> Result<Tool, Error> {
     let wanted = wanted(settings);
-    let tool = Tool::find(Which::Istioctl, wanted)?;
     let found = version(&tool).await?;
     if found == wanted { Ok(tool) } else { Err(Error::Version { found, wanted: wanted.to_owned() }) }
 }

@@ -3,12 +3,18 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Tell;
 use super::engine::Engine;
 use super::maker::Maker;
 use super::tool::{self, Tool};
+use crate::backend::cluster::image::name;
 use crate::backend::cluster::settings::Settings;
+use crate::wait::{self, Seen};
+
+/// How long a node that is being made may take until its runtime answers.
+const RUNTIME_LIMIT: Duration = Duration::from_secs(30);
 
 /// The way for images into a cluster.
 #[derive(Clone, Debug)]
@@ -68,24 +74,26 @@ impl Loader {
         }
     }
 
-    /// Loads an image of the engine, where it has it and a node lacks it.
+    /// Sees to it that every node has an image of the engine; whether the engine has it at all.
     pub async fn bring(
         &self,
         image: &str,
         present: &BTreeSet<String>,
         lock: Option<&File>,
         tell: Tell<'_>,
-    ) -> Result<(), tool::Error> {
-        let images = missing(&self.engine, &[image.to_owned()], present).await;
-        if images.is_empty() {
-            return Ok(());
+    ) -> Result<bool, tool::Error> {
+        match lacks(&self.engine, image, present).await {
+            None => return Ok(false),
+            Some(false) => return Ok(true),
+            Some(true) => {}
         }
         tell(format!("loading {image}"));
         let folder = tempfile::tempdir()
             .map_err(|source| tool::Error::Start { command: "docker save".to_owned(), source })?;
         let archive = archive(&folder, "image");
-        self.save(&images, &archive).await?;
-        self.import(&archive, lock).await
+        self.save(&[image.to_owned()], &archive).await?;
+        self.import(&archive, lock).await?;
+        Ok(true)
     }
 }
 
@@ -96,17 +104,46 @@ pub(super) async fn save(engine: &Engine, images: &[String], archive: &Path) -> 
     engine.ask(&words).await.map(drop)
 }
 
-/// Of these images, those that the engine has and a node lacks.
-pub(super) async fn missing(engine: &Engine, images: &[String], present: &BTreeSet<String>) -> Vec<String> {
-    let mut missing = Vec::new();
-    for image in images {
-        if let Some(id) = engine.image(image).await
-            && !present.contains(&id)
-        {
-            missing.push(image.clone());
+/// Whether a node lacks what the engine has; `None` where the engine cannot give it.
+async fn lacks(engine: &Engine, image: &str, present: &BTreeSet<String>) -> Option<bool> {
+    if name::by_digest(image) {
+        return None;
+    }
+    let id = engine.image(image).await?;
+    // The same name may be another image there, and the same image may lack this name.
+    Some(!present.contains(&id) || !present.contains(&name::written_out(image)))
+}
+
+/// Puts images of the engine onto nodes that are just being made: their runtime answers long before their API does.
+///
+/// What does not get there, for whatever reason, is brought when the cluster is up.
+pub(super) async fn feed(engine: &Engine, images: &[String], nodes: &[String]) -> Result<(), tool::Error> {
+    let folder = tempfile::tempdir()
+        .map_err(|source| tool::Error::Start { command: "docker save".to_owned(), source })?;
+    let mut archives = Vec::new();
+    for (n, image) in images.iter().enumerate() {
+        if engine.image(image).await.is_some() {
+            let archive = archive(&folder, &n.to_string());
+            save(engine, std::slice::from_ref(image), &archive).await?;
+            archives.push(archive);
         }
     }
-    missing
+    for node in nodes {
+        let answers = wait::until(format!("the runtime of {node}"), RUNTIME_LIMIT, async || {
+            match engine.within(node, &["ctr", "version"]).await {
+                Ok(_) => Seen::Done(()),
+                Err(error) => Seen::NotYet(error.to_string()),
+            }
+        });
+        if let Err(error) = answers.await {
+            tracing::debug!(%error, "images wait for the cluster");
+            return Ok(());
+        }
+        for archive in &archives {
+            engine.import(node, archive).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Names, ids and digests in the table that `ctr images list` prints; the runtime lists each image by its id as well.
@@ -147,5 +184,22 @@ mod tests {
             loader(&["one", "gone"]).present().await.is_empty(),
             "a node that cannot be asked has nothing"
         );
+    }
+
+    #[tokio::test]
+    async fn a_node_is_fed_as_soon_as_its_runtime_answers() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let script = r#"case "$1 $4" in
+            "exec version") test -e up || { touch up; exit 1; } ;;
+            "image {{.Id}}") test "$5" = a:1 || exit 1; echo sha256:a ;;
+            "save "*) echo archive >"$3" ;;
+        esac"#;
+        let engine = Engine::of(fake::tool(folder.path(), Which::Docker, script));
+        feed(&engine, &["a:1".into(), "b:1".into()], &["node".into()]).await.expect("fed");
+        let calls = fake::calls(folder.path());
+        let count = |what: &str| calls.iter().filter(|call| call.contains(what)).count();
+        assert_eq!(count("exec node ctr version"), 2, "asked until it answered: {calls:?}");
+        assert_eq!(count("docker save"), 1, "the engine has but one: {calls:?}");
+        assert_eq!(count("images import"), 1, "{calls:?}");
     }
 }

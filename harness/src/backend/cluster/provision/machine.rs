@@ -26,23 +26,29 @@ pub enum Error {
     Port { why: String },
 }
 
-fn gib(bytes: u64) -> String {
+pub fn gib(bytes: u64) -> String {
     // Sizes of memory, far below 2^53.
     format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
 /// What the machine gives against what the cluster needs.
 pub fn check_size(facts: &Facts, settings: &Settings) -> Result<(), Error> {
+    check_cores(facts)?;
+    check_memory(facts, settings)
+}
+
+pub fn check_cores(facts: &Facts) -> Result<(), Error> {
+    if facts.cores < CORES { Err(Error::Cores { found: facts.cores }) } else { Ok(()) }
+}
+
+pub fn check_memory(facts: &Facts, settings: &Settings) -> Result<(), Error> {
     let nodes = settings.cluster.profile.nodes();
     let needed = FIRST_NODE + (nodes - 1) * NODE;
-    if facts.cores < CORES {
-        return Err(Error::Cores { found: facts.cores });
+    if facts.memory >= needed {
+        return Ok(());
     }
-    if facts.memory < needed {
-        let nodes = if nodes == 1 { "one node".to_owned() } else { format!("{nodes} nodes") };
-        return Err(Error::Memory { found: facts.memory, needed, nodes });
-    }
-    Ok(())
+    let nodes = if nodes == 1 { "one node".to_owned() } else { format!("{nodes} nodes") };
+    Err(Error::Memory { found: facts.memory, needed, nodes })
 }
 
 /// Whether the port is free, and who holds it.
@@ -51,7 +57,8 @@ pub async fn check_port(engine: &Engine, port: u16) -> Result<(), Error> {
     if !containers.is_empty() {
         let names = containers.join("`, `");
         let clusters = containers.iter().filter_map(|name| cluster_of(name)).collect::<Vec<_>>();
-        let down = clusters.first().map(|down| format!(" (a cluster: `{down}`)")).unwrap_or_default();
+        let down =
+            clusters.first().map(|down| format!(" (`{down}` removes its cluster)")).unwrap_or_default();
         return Err(Error::Port { why: format!("port {port} is held by the container `{names}`{down}") });
     }
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -99,7 +106,7 @@ mod tests {
         let error = check_port(&engine, 8000).await.expect_err("taken").to_string();
         assert_eq!(
             error,
-            "port 8000 is held by the container `other-control-plane` (a cluster: `kind delete cluster --name other`); \
+            "port 8000 is held by the container `other-control-plane` (`kind delete cluster --name other` removes its cluster); \
              free the port, or choose another: `port` under [cluster] in meshquake.toml"
         );
         let nobody = Engine::of(fake::tool(folder.path(), Which::Docker, ""));

@@ -8,8 +8,9 @@
 //!                       └─ no ── size, port ── mark ── create ◄────────────────┘ ── go on with Istio
 //! ```
 
+use std::cmp::Ordering;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -19,10 +20,10 @@ use super::engine::Engine;
 use super::load::{self, Loader, Way};
 use super::maker::{ISTIO_VALUES, Maker};
 use super::mark::{Desk, Stage};
-use super::pins::numbers;
 use super::record::Record;
+use super::standing::Standing;
 use super::tool::Tool;
-use super::{Error, Step, Tell, istio, machine, manifests};
+use super::{Error, Step, Tell, istio, machine};
 use crate::backend::cluster::settings::Settings;
 use crate::backend::local::dirs::Dirs;
 use crate::wait::{self, Seen};
@@ -33,6 +34,8 @@ const LOCK_LIMIT: Duration = Duration::from_secs(900);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// And that of one that was just made.
 const NEW_LIMIT: Duration = Duration::from_secs(120);
+/// How long images may still be on their way when the nodes are there.
+const FEED_LIMIT: Duration = Duration::from_secs(10);
 
 /// The tools for one cluster, and where its things lie.
 pub(super) struct Shop {
@@ -41,28 +44,6 @@ pub(super) struct Shop {
     pub engine: Engine,
     pub desk: Desk,
     pub settings: Settings,
-}
-
-/// A cluster whose API answers, with its lock; Istio may still be missing.
-pub(super) struct Standing {
-    pub shop: Shop,
-    pub client: Client,
-    pub config: Config,
-    pub versions: Vec<(String, String)>,
-    pub digest: String,
-    pub made: bool,
-    pub complete: bool,
-    pub loader: Loader,
-    lock: File,
-    /// Istio's images on their way, saved while the cluster came up.
-    saved: Option<Saved>,
-}
-
-/// Archives of images, which go with their folder.
-struct Saved {
-    #[expect(dead_code, reason = "the archives go with it")]
-    folder: tempfile::TempDir,
-    archives: Vec<PathBuf>,
 }
 
 impl Shop {
@@ -74,7 +55,7 @@ impl Shop {
         Ok(Self { maker, tool, engine: Engine::find()?, desk, settings: settings.clone() })
     }
 
-    fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.settings.cluster.name
     }
 
@@ -127,6 +108,16 @@ impl Shop {
         }
     }
 
+    /// What there is of the cluster and what would be done with it; nothing is changed.
+    pub async fn condition(&self) -> Result<Option<Found>, Error> {
+        if !self.is_there().await? {
+            return Ok(None);
+        }
+        let config =
+            self.maker.config(&self.settings).map_err(|(path, source)| Error::Config { path, source })?;
+        self.look(&self.digest(&config)?).await.map(Some)
+    }
+
     async fn recorded(&self) -> Option<Record> {
         let (client, _) = self.connect(ANSWER_LIMIT).await.ok()?;
         Record::read(&client).await.ok().flatten()
@@ -144,7 +135,8 @@ impl Shop {
         if self.is_there().await? {
             match self.look(&digest).await? {
                 Found::Usable { client, config, complete } => {
-                    return self.standing(lock, client, *config, versions, digest, complete, None).await;
+                    let standing = self.standing(lock, client, *config, versions, digest, false).await?;
+                    return Ok(Standing { complete, ..standing });
                 }
                 Found::Remake(why) => {
                     tell(format!("the {} {why}; making it anew", self.title()));
@@ -161,20 +153,18 @@ impl Shop {
         let profile = self.settings.cluster.profile.name();
         tell(format!("making the {} ({profile})", self.title()));
         let began = Instant::now();
-        let (created, saved) = tokio::join!(self.create(&file, &lock), self.save_istio());
-        created?;
-        let saved = saved.map_err(Error::Settings)?;
+        self.create_and_feed(&file, &lock).await?;
         took.push(Step::new("nodes", began));
+        let began = Instant::now();
         let (client, config) = self.connect(NEW_LIMIT).await?;
         self.desk.set(Stage::Answers, &digest).map_err(Error::Mark)?;
         let version = istio::wanted(&self.settings).to_owned();
         let record = Record { digest: digest.clone(), ready: false, istio: version };
         record.write(&client).await.map_err(Error::Api)?;
         took.push(Step::new("API", began));
-        self.standing(lock, client, config, versions, digest, false, Some(saved)).await
+        self.standing(lock, client, config, versions, digest, true).await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one value, gathered in two places")]
     async fn standing(
         self,
         lock: File,
@@ -182,8 +172,7 @@ impl Shop {
         config: Config,
         mut versions: Vec<(String, String)>,
         digest: String,
-        complete: bool,
-        saved: Option<Saved>,
+        made: bool,
     ) -> Result<Standing, Error> {
         let server = client.apiserver_version().await.map_err(Error::Api)?;
         versions.push(("kubernetes".to_owned(), server.git_version.trim_start_matches('v').to_owned()));
@@ -195,22 +184,20 @@ impl Shop {
             settings: Box::new(self.settings.clone()),
         };
         let loader = Loader { way, engine: self.engine.clone(), nodes };
-        let made = saved.is_some();
-        Ok(Standing { shop: self, client, config, versions, digest, made, complete, loader, lock, saved })
+        Ok(Standing { shop: self, client, config, versions, digest, made, complete: false, loader, lock })
     }
 
     /// The tool's version; one that is older than what was tried is refused, a newer one is told.
     async fn version(&self, tell: Tell<'_>) -> Result<String, Error> {
-        let answer = self.tool.ask(&["version"]).await?;
-        let found = self.maker.version_in(&answer).unwrap_or_default();
-        let wanted = self.maker.version();
-        let ((major, minor, _), (wanted_major, wanted_minor, _)) = (numbers(&found), numbers(wanted));
-        if (major, minor) < (wanted_major, wanted_minor) {
-            let how = self.maker.which().how(wanted);
-            return Err(Error::Old { name: self.maker.name(), found, wanted: wanted.to_owned(), how });
-        }
-        if (major, minor) > (wanted_major, wanted_minor) {
-            tell(format!("note: {} is {found}; meshquake was tried with {wanted}", self.maker.name()));
+        let (found, order) = self.maker.found(&self.tool).await?;
+        let (name, wanted) = (self.maker.name(), self.maker.version());
+        match order {
+            Ordering::Less => {
+                let how = self.maker.which().how(wanted);
+                return Err(Error::Old { name, found, wanted: wanted.to_owned(), how });
+            }
+            Ordering::Greater => tell(format!("note: {name} is {found}; meshquake was tried with {wanted}")),
+            Ordering::Equal => {}
         }
         Ok(found)
     }
@@ -244,6 +231,32 @@ impl Shop {
             Some(_) => Ok(Found::Remake("was made from another configuration")),
             None if mark.is_some() => Ok(Found::Remake("was left half-made by an earlier try")),
             None => Err(not_ours()),
+        }
+    }
+
+    /// While its control plane comes up, the nodes get Istio's images.
+    async fn create_and_feed(&self, config: &Path, lock: &File) -> Result<(), Error> {
+        // Of a person's own configuration we do not know the nodes.
+        let nodes = match self.maker.settings(&self.settings).config {
+            Some(_) => vec![],
+            None => self.maker.nodes(self.name(), self.settings.cluster.profile),
+        };
+        let images = istio::images(istio::wanted(&self.settings));
+        let feed = async {
+            if let Err(error) = load::feed(&self.engine, &images, &nodes).await {
+                tracing::debug!(%error, "images wait for the cluster");
+            }
+        };
+        let create = self.create(config, lock);
+        tokio::pin!(create, feed);
+        tokio::select! {
+            created = &mut create => {
+                created?;
+                // What is not there by then is brought in the ordinary way.
+                let _ = tokio::time::timeout(FEED_LIMIT, feed).await;
+                Ok(())
+            }
+            () = &mut feed => create.await,
         }
     }
 
@@ -283,91 +296,12 @@ impl Shop {
         .await?;
         Ok((client, config))
     }
-
-    /// Istio's images as the engine has them, in archives; nothing where it does not have them.
-    async fn save_istio(&self) -> std::io::Result<Saved> {
-        let folder = tempfile::tempdir()?;
-        let mut archives = Vec::new();
-        for (n, image) in istio::images(istio::wanted(&self.settings)).into_iter().enumerate() {
-            let archive = load::archive(&folder, &n.to_string());
-            if self.engine.image(&image).await.is_some()
-                && load::save(&self.engine, &[image], &archive).await.is_ok()
-            {
-                archives.push(archive);
-            }
-        }
-        Ok(Saved { folder, archives })
-    }
 }
 
-enum Found {
+/// A cluster that is there.
+pub(super) enum Found {
     Usable { client: Client, config: Box<Config>, complete: bool },
     Remake(&'static str),
-}
-
-impl Standing {
-    /// Puts Istio and what comes after it into the cluster, if it is not there yet.
-    pub async fn complete(&mut self, took: &mut Vec<Step>, tell: Tell<'_>) -> Result<(), Error> {
-        if self.complete {
-            return Ok(());
-        }
-        let settings = &self.shop.settings;
-        let istioctl = istio::istioctl(settings).await?;
-        let version = istio::wanted(settings).to_owned();
-        let began = Instant::now();
-        let saved = match self.saved.take() {
-            Some(saved) => saved,
-            None => self.save_missing(&version).await?,
-        };
-        // istiod's comes first, and the proxies' while it starts.
-        let (first, later) = saved.archives.split_at(saved.archives.len().min(1));
-        self.import(first).await?;
-        took.push(Step::new("image of istiod", began));
-        tell(format!("installing Istio {version}"));
-        let began = Instant::now();
-        let ours = self.shop.desk.file("istio.yaml", ISTIO_VALUES).map_err(Error::Mark)?;
-        let kubeconfig = self.shop.desk.kubeconfig().display().to_string();
-        let context = self.shop.maker.context(self.shop.name());
-        let words = istio::install(settings, &kubeconfig, &context, ours);
-        let (installed, imported) =
-            tokio::join!(istioctl.act(&words, Some(&self.lock), &|_| {}), self.import(later));
-        imported?;
-        installed.map_err(Error::Install)?;
-        took.push(Step::new("Istio", began));
-        let began = Instant::now();
-        manifests::apply(&self.client, &settings.istio.manifests).await?;
-        let record = Record { digest: self.digest.clone(), ready: true, istio: version };
-        record.write(&self.client).await.map_err(Error::Api)?;
-        took.push(Step::new("manifests", began));
-        self.complete = true;
-        Ok(())
-    }
-
-    async fn import(&self, archives: &[PathBuf]) -> Result<(), Error> {
-        for archive in archives {
-            self.loader.import(archive, Some(&self.lock)).await?;
-        }
-        Ok(())
-    }
-
-    /// For a cluster that was left between its nodes and its Istio.
-    async fn save_missing(&self, version: &str) -> Result<Saved, Error> {
-        let present = self.loader.present().await;
-        let folder = tempfile::tempdir().map_err(Error::Settings)?;
-        let mut archives = Vec::new();
-        for (n, image) in
-            load::missing(&self.shop.engine, &istio::images(version), &present).await.iter().enumerate()
-        {
-            let archive = load::archive(&folder, &n.to_string());
-            self.loader.save(std::slice::from_ref(image), &archive).await?;
-            archives.push(archive);
-        }
-        Ok(Saved { folder, archives })
-    }
-
-    pub fn lock(&self) -> &File {
-        &self.lock
-    }
 }
 
 /// A cluster that is being made: removed again should nobody wait for it any more.
@@ -398,3 +332,6 @@ impl Drop for Unfinished<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,11 @@
 //! kind and k3d by what differs between them: the words of their command lines, and what they are called.
 
+use std::cmp::Ordering;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::pins::PINS;
-use super::tool::Which;
+use super::pins::{PINS, numbers};
+use super::tool::{self, Tool, Which};
 use crate::backend::cluster::settings::{self, Profile, Settings};
 
 const KIND_ONE_NODE: &str = include_str!("../../../../../kind/one-node.yaml");
@@ -130,6 +131,21 @@ impl Maker {
         }
     }
 
+    /// The containers that the nodes of our own configurations are.
+    pub fn nodes(self, cluster: &str, profile: Profile) -> Vec<String> {
+        let names: &[&str] = match (self, profile) {
+            (Maker::Kind, Profile::OneNode) => &["control-plane"],
+            (Maker::Kind, Profile::ThreeNodes) => &["control-plane", "worker", "worker2"],
+            (Maker::K3d, Profile::OneNode) => &["server-0"],
+            (Maker::K3d, Profile::ThreeNodes) => &["server-0", "agent-0", "agent-1"],
+        };
+        let before = match self {
+            Maker::Kind => "",
+            Maker::K3d => "k3d-",
+        };
+        names.iter().map(|name| format!("{before}{cluster}-{name}")).collect()
+    }
+
     /// Puts an archive of images onto every node.
     pub fn import(self, settings: &Settings, archive: &Path) -> Vec<OsString> {
         let name = settings.cluster.name.as_str();
@@ -151,8 +167,19 @@ impl Maker {
         }
     }
 
+    /// The tool's version, and how it compares to the one that was tried; patches are all alike.
+    pub async fn found(self, tool: &Tool) -> Result<(String, Ordering), tool::Error> {
+        let found = self.version_in(&tool.ask(&["version"]).await?).unwrap_or_default();
+        let minor = |version: &str| {
+            let (major, minor, _) = numbers(version);
+            (major, minor)
+        };
+        let order = minor(&found).cmp(&minor(self.version()));
+        Ok((found, order))
+    }
+
     /// The version in the answer to `version`.
-    pub fn version_in(self, answer: &str) -> Option<String> {
+    fn version_in(self, answer: &str) -> Option<String> {
         let word = match self {
             // `kind v0.33.0 go1.26 linux/amd64`
             Maker::Kind => answer.split_whitespace().nth(1),
@@ -199,6 +226,11 @@ mod tests {
             text(&Maker::K3d.import(&settings, Path::new("/a.tar"))),
             "image import /a.tar --cluster meshquake --mode direct"
         );
+        assert_eq!(Maker::Kind.nodes("x", Profile::OneNode), ["x-control-plane"]);
+        assert_eq!(
+            Maker::K3d.nodes("x", Profile::ThreeNodes),
+            ["k3d-x-server-0", "k3d-x-agent-0", "k3d-x-agent-1"]
+        );
         assert_eq!(text(&Maker::Kind.delete("x")), "delete cluster --name x");
         assert_eq!(text(&Maker::K3d.delete("x")), "cluster delete x");
     }
@@ -224,6 +256,7 @@ mod tests {
                 let text = maker.config(&settings).expect("ours");
                 assert!(text.contains("8123") && text.contains("30080"), "{text}");
                 assert!(text.contains("127.0.0.1"), "never beyond this machine: {text}");
+                assert!(text.contains(maker.node_image(&settings)), "the pinned node image: {text}");
                 let documents = yaml::parse(&text, "config").expect("YAML");
                 assert_eq!(documents.len(), 1);
             }

@@ -9,6 +9,7 @@ mod engine;
 pub(super) mod fake;
 mod istio;
 mod load;
+mod look;
 mod machine;
 mod made;
 mod maker;
@@ -16,6 +17,7 @@ mod manifests;
 mod mark;
 mod pins;
 mod record;
+mod standing;
 mod tool;
 
 use std::collections::BTreeMap;
@@ -34,6 +36,7 @@ use crate::wait;
 use crate::world;
 pub use engine::{Engine, Error as EngineError};
 pub use load::Loader;
+pub use look::look;
 pub use maker::Maker;
 pub use pins::PINS;
 pub use record::NAMESPACE;
@@ -139,14 +142,9 @@ pub struct Nodes {
 }
 
 enum Kin {
-    Made(Box<made::Standing>),
-    Given {
-        name: String,
-        client: Client,
-        config: Box<Config>,
-        versions: Vec<(String, String)>,
-        loader: Option<Box<Loader>>,
-    },
+    Made(Box<standing::Standing>),
+    /// Somebody else's: it is used as it is.
+    Given(Box<Reached>),
 }
 
 /// The cluster as it is wanted, with Istio.
@@ -164,22 +162,29 @@ pub async fn furnish(
     images: &BTreeMap<String, world::Image>,
     tell: Tell<'_>,
 ) -> Result<(Reached, BTreeMap<String, String>), Error> {
+    let boxed = |error: image::Error| Error::Image(Box::new(error));
+    let began = Instant::now();
     let (prepared, nodes) = tokio::try_join!(
-        async { image::prepare(folder, images, settings, tell).await.map_err(Box::new).map_err(Error::from) },
+        async { image::prepare(folder, images, settings, tell).await.map_err(boxed) },
         stand(choice, settings, tell)
     )?;
     let mut nodes = nodes;
     let loader = nodes.loader().cloned();
     let lock = nodes.lock().and_then(|lock| lock.try_clone().ok());
     let (references, ()) = tokio::try_join!(
-        async {
-            prepared.supply(loader.as_ref(), lock.as_ref(), tell).await.map_err(Box::new).map_err(Error::from)
-        },
+        async { prepared.supply(loader.as_ref(), lock.as_ref(), tell).await.map_err(boxed) },
         nodes.complete(tell)
     )?;
     // Until it is closed the lock would be held.
     drop(lock);
-    Ok((nodes.reached().await?, references))
+    let reached = nodes.reached().await?;
+    if reached.made {
+        let steps = reached.took.iter().map(|step| format!("{} {:.1} s", step.what, step.took.as_secs_f64()));
+        let steps = steps.collect::<Vec<_>>().join(", ");
+        let all = began.elapsed().as_secs_f64();
+        tell(format!("the cluster {} is ready after {all:.1} s: {steps}", reached.name));
+    }
+    Ok((reached, references))
 }
 
 /// The cluster as far as its API.
@@ -202,12 +207,24 @@ pub async fn stand(choice: &Choice, settings: &Settings, tell: Tell<'_>) -> Resu
                     return Err(Error::Production { name: name.clone(), reasons });
                 }
             }
-            took.push(Step::new("API", began));
-            let versions =
-                vec![("kubernetes".to_owned(), server.git_version.trim_start_matches('v').to_owned())];
+            // What we cannot give it must be there before anything is built for it.
+            let istio = istio::find(&client, settings).await?;
+            let entry = context::entry(&client, settings).await?;
+            let kubernetes = server.git_version.trim_start_matches('v').to_owned();
             let nodes = node_names(&client).await.map_err(Error::Api)?;
-            let loader = Loader::of_nodes(nodes).await.map(Box::new);
-            Kin::Given { name: name.clone(), client, config: Box::new(config), versions, loader }
+            Kin::Given(Box::new(Reached {
+                name: name.clone(),
+                client,
+                config,
+                context: name.clone(),
+                kubeconfig: None,
+                entry,
+                injection: istio.injection,
+                versions: vec![("kubernetes".to_owned(), kubernetes), ("istio".to_owned(), istio.version)],
+                made: false,
+                took: vec![Step::new("API", began)],
+                loader: Loader::of_nodes(nodes).await,
+            }))
         }
     };
     Ok(Nodes { which, took, settings: settings.clone() })
@@ -218,7 +235,7 @@ impl Nodes {
     pub fn loader(&self) -> Option<&Loader> {
         match &self.which {
             Kin::Made(standing) => Some(&standing.loader),
-            Kin::Given { loader, .. } => loader.as_deref(),
+            Kin::Given(reached) => reached.loader.as_ref(),
         }
     }
 
@@ -226,7 +243,7 @@ impl Nodes {
     pub fn lock(&self) -> Option<&std::fs::File> {
         match &self.which {
             Kin::Made(standing) => Some(standing.lock()),
-            Kin::Given { .. } => None,
+            Kin::Given(_) => None,
         }
     }
 
@@ -234,7 +251,7 @@ impl Nodes {
     pub async fn complete(&mut self, tell: Tell<'_>) -> Result<(), Error> {
         match &mut self.which {
             Kin::Made(standing) => standing.complete(&mut self.took, tell).await,
-            Kin::Given { .. } => Ok(()),
+            Kin::Given(_) => Ok(()),
         }
     }
 
@@ -261,24 +278,7 @@ impl Nodes {
                     loader: Some(standing.loader),
                 })
             }
-            Kin::Given { name, client, config, mut versions, loader } => {
-                let found = istio::find(&client, settings).await?;
-                versions.push(("istio".to_owned(), found.version));
-                let entry = context::entry(&client, settings).await?;
-                Ok(Reached {
-                    context: name.clone(),
-                    name,
-                    client,
-                    config: *config,
-                    kubeconfig: None,
-                    entry,
-                    injection: found.injection,
-                    versions,
-                    made: false,
-                    took: self.took,
-                    loader: loader.map(|loader| *loader),
-                })
-            }
+            Kin::Given(reached) => Ok(*reached),
         }
     }
 }

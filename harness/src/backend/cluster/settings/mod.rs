@@ -23,7 +23,7 @@
 //! [prometheus]
 //! url = "http://127.0.0.1:9090"
 //! [images]
-//! build = "host"                # or "dockerfile"
+//! build = "host"                # by cargo, or "dockerfile"; else as this machine can
 //! registry = "registry.example/team"   # where images go for `context`
 //! ```
 //! Paths are relative to the file. Found by `--config`, `MESHQUAKE_CONFIG`, or in the working directory.
@@ -119,7 +119,8 @@ pub struct Metrics {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Images {
-    pub build: ImageBuild,
+    /// Where nobody says, the host's toolchain builds if there is one.
+    pub build: Option<ImageBuild>,
     /// Where images are pushed for clusters that nobody can load them into.
     pub registry: Option<String>,
 }
@@ -144,7 +145,7 @@ impl Default for Settings {
             istio: Istio::default(),
             metrics: Metrics { interval: Duration::from_secs(1), relabel: Vec::new() },
             prometheus: None,
-            images: Images { build: ImageBuild::Host, registry: None },
+            images: Images { build: None, registry: None },
         }
     }
 }
@@ -224,7 +225,7 @@ impl Settings {
         }
         if let Some(mut fields) = section(sections, "images", problems) {
             let ways = [("host", ImageBuild::Host), ("dockerfile", ImageBuild::Dockerfile)];
-            set(&mut self.images.build, fields.optional("build"), |node| node.choice(&ways, problems));
+            self.images.build = fields.optional("build").and_then(|node| node.choice(&ways, problems));
             self.images.registry = fields.optional("registry").and_then(|node| words(node, problems));
             fields.finish(problems);
         }

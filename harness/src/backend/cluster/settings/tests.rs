@@ -57,7 +57,7 @@ fn everything_can_be_said() {
     assert_eq!(settings.prometheus.as_deref(), Some("http://127.0.0.1:9090"));
     assert_eq!(settings.metrics.interval, Duration::from_secs(2));
     assert_eq!(settings.metrics.relabel[0].value(|_| Some("front;x")).as_deref(), Some("front"));
-    assert_eq!(settings.images.build, ImageBuild::Dockerfile);
+    assert_eq!(settings.images.build, Some(ImageBuild::Dockerfile));
 }
 
 #[test]
