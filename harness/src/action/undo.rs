@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::backend::Backend;
 use crate::backend::chaos;
-use crate::backend::objects::{self, ObjectRef, said, version_of};
+use crate::backend::objects::{self, ObjectRef, is_alike, said, version_of};
 use crate::wait::{self, Seen};
 
 /// One thing to take back.
@@ -89,11 +89,11 @@ async fn restore(
     let Some(found) = objects.get(object).await? else {
         return Err(Error::ChangedByOthers { object: object.to_string() });
     };
-    if said(&found)["spec"] == said(before)["spec"] {
+    if is_alike(&said(&found)["spec"], &said(before)["spec"]) {
         converged(backend).await?;
         return Ok(verified());
     }
-    if said(&found)["spec"] != said(after)["spec"] {
+    if !is_alike(&said(&found)["spec"], &said(after)["spec"]) {
         return Err(Error::ChangedByOthers { object: object.to_string() });
     }
     let mut back = said(before);
@@ -141,6 +141,8 @@ async fn all_ready(backend: &Backend, namespace: &str, deployment: &str) -> Resu
                 }
             }
             Ok(facts) => Seen::NotYet(format!("{} of {} pods ready", facts.ready, facts.wanted)),
+            // Somebody has taken the world down: there is nothing to wait for.
+            Err(error) if error.is_absent() => Seen::Never("the Deployment is gone".to_owned()),
             Err(error) => Seen::NotYet(error.to_string()),
         }
     })

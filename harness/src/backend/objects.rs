@@ -30,6 +30,14 @@ pub enum Error {
     Shape { what: String, reason: String },
 }
 
+impl Error {
+    /// Whether the object that was asked for is not there.
+    pub fn is_absent(&self) -> bool {
+        let Error::Request { source, .. } = self else { return false };
+        matches!(source.as_ref(), kube::Error::Api(status) if status.code == 404)
+    }
+}
+
 fn request(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Error {
     let what = what.into();
     move |source| Error::Request { what, source: Box::new(source) }
@@ -314,6 +322,43 @@ pub fn said(object: &Value) -> Value {
     object
 }
 
+/// Whether two objects say the same: servers write 50.0 as 50.
+pub fn is_alike(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_alike(one, other))
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let alike = |(name, value): (&String, &Value)| {
+                other.get(name).is_some_and(|other| is_alike(value, other))
+            };
+            one.len() == other.len() && one.iter().all(alike)
+        }
+        (one, other) => one == other,
+    }
+}
+
 pub fn version_of(object: &Value) -> &str {
     object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_says_the_same_however_it_is_written() {
+        let one =
+            json!({"fault": {"abort": {"percentage": {"value": 50.0}, "httpStatus": 503}}, "route": [1, 2]});
+        let other =
+            json!({"route": [1, 2], "fault": {"abort": {"httpStatus": 503, "percentage": {"value": 50}}}});
+        assert!(is_alike(&one, &other));
+        for different in
+            [json!({"route": [1, 2]}), json!({"route": [1, 2], "fault": {"abort": {"httpStatus": 503}}})]
+        {
+            assert!(!is_alike(&one, &different) && !is_alike(&different, &one), "{different}");
+        }
+        assert!(!is_alike(&json!([1]), &json!([1, 2])));
+    }
 }

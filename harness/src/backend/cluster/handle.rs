@@ -75,7 +75,8 @@ impl Cluster {
     pub async fn attach(ground: Ground, state: State) -> Result<Self, String> {
         let key = format!("{}.{}", state.run, start::run_id());
         let journal = journal(&ground, &key, &state.world)?;
-        Self::at(ground, state, journal, key, None).await
+        let program = start::program().map_err(|error| chain(&error))?;
+        Self::at(ground, state, journal, key, program, None).await
     }
 
     pub(super) async fn at(
@@ -83,6 +84,7 @@ impl Cluster {
         state: State,
         journal: Journal,
         key: String,
+        program: PathBuf,
         ascent: Option<Ascent>,
     ) -> Result<Self, String> {
         let objects = Objects::new(ground.client.clone());
@@ -115,7 +117,7 @@ impl Cluster {
             ascent,
             markers: AtomicU64::new(0),
             marking: Mutex::new(()),
-            program: start::program().map_err(|error| chain(&error))?,
+            program,
             ground,
             state,
         })

@@ -1,6 +1,7 @@
 //! The way up: everything is looked at first; what then fails on the way is looked into and taken down again.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::ground::Ground;
@@ -26,6 +27,8 @@ impl Cluster {
     pub async fn up(choice: &Choice, site: Site<'_>, tell: Tell<'_>) -> Result<Self, NotUp> {
         let began = Instant::now();
         let not_up = |why: String| NotUp { why, collected: vec![] };
+        // Known before anything is made: the load needs it.
+        let program = start::program().map_err(|error| not_up(chain(&error)))?;
         let images = load::with_worker(&site.world.images, site.workers);
         let furnished = Ground::furnish(choice, site.settings, &site.world.folder, &images, tell).await;
         let (ground, images, mut steps) = furnished.map_err(not_up)?;
@@ -34,7 +37,7 @@ impl Cluster {
         let (ground, state, gateways) =
             (world.ground.clone(), world.state.clone(), converged::gateways(&world.placed.objects));
         site.begun.set(Some((ground.clone(), state.clone())));
-        let mut why = match world.raise(began, steps, tell).await {
+        let mut why = match world.raise(program, began, steps, tell).await {
             Ok(cluster) => {
                 site.begun.set(None);
                 return Ok(cluster);
@@ -94,7 +97,13 @@ impl Prepared {
         Ok(Self { ground, placed, survey, state, journal })
     }
 
-    async fn raise(self, began: Instant, mut steps: Vec<Step>, tell: Tell<'_>) -> Result<Cluster, String> {
+    async fn raise(
+        self,
+        program: PathBuf,
+        began: Instant,
+        mut steps: Vec<Step>,
+        tell: Tell<'_>,
+    ) -> Result<Cluster, String> {
         let Self { ground, placed, survey, mut state, journal } = self;
         let (client, objects) = (&ground.client, Objects::new(ground.client.clone()));
         let since = Instant::now();
@@ -117,7 +126,7 @@ impl Prepared {
         state.complete = true;
         state::update(client, &state).await.map_err(|error| chain(&error))?;
         let (key, ascent) = (state.run.clone(), Ascent { took: began.elapsed(), steps });
-        Cluster::at(ground, state, journal, key, Some(ascent)).await
+        Cluster::at(ground, state, journal, key, program, Some(ascent)).await
     }
 }
 
