@@ -183,9 +183,21 @@ impl Objects {
 
     /// All objects of a kind in a namespace.
     pub async fn list(&self, api_version: &str, kind: &str, namespace: &str) -> Result<Vec<Value>, Error> {
+        self.labelled(api_version, kind, namespace, "").await
+    }
+
+    /// Those of them that a selector chooses.
+    pub async fn labelled(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: &str,
+        selector: &str,
+    ) -> Result<Vec<Value>, Error> {
         let any = ObjectRef::new(api_version, kind, namespace, "");
         let what = format!("listing {kind} in {namespace}");
-        let found = self.dynamic(&any).list(&ListParams::default()).await.map_err(request(what))?;
+        let chosen = ListParams::default().labels(selector);
+        let found = self.dynamic(&any).list(&chosen).await.map_err(request(what))?;
         // A list leaves kind and version out of its items.
         Ok(found
             .items

@@ -87,6 +87,9 @@ pub async fn survey(client: &kube::Client, placed: &Placed, injection: &Injectio
             return Err(Error::Occupied { namespace: name.clone(), run: run.clone() });
         } else if placed.described.contains(name) {
             foreign.push(format!("Namespace {name}"));
+        } else if !placed.workloads.contains(name) {
+            // Only configuration goes there, such as that of a gateway.
+            survey.found.push(name.clone());
         } else {
             let said = labels.iter().map(|(label, value)| (label.clone(), Value::from(value.as_str())));
             let said = said.collect();
@@ -203,7 +206,28 @@ pub async fn change(
     Ok(())
 }
 
-/// Deletes what a run has made, and nothing else; returns when the cluster has begun with it.
+/// What worlds consist of and what we add to them. The ConfigMaps come last: by one of them the run is known.
+const MADE: [(&str, &str); 16] = [
+    ("apps/v1", "Deployment"),
+    ("batch/v1", "Job"),
+    ("v1", "Service"),
+    ("v1", "ServiceAccount"),
+    ("v1", "Secret"),
+    ("networking.istio.io/v1", "VirtualService"),
+    ("networking.istio.io/v1", "DestinationRule"),
+    ("networking.istio.io/v1", "Gateway"),
+    ("networking.istio.io/v1", "ServiceEntry"),
+    ("networking.istio.io/v1", "Sidecar"),
+    ("networking.istio.io/v1alpha3", "EnvoyFilter"),
+    ("security.istio.io/v1", "PeerAuthentication"),
+    ("security.istio.io/v1", "AuthorizationPolicy"),
+    ("security.istio.io/v1", "RequestAuthentication"),
+    ("telemetry.istio.io/v1", "Telemetry"),
+    ("v1", "ConfigMap"),
+];
+
+/// Deletes what a run has made, and nothing else; returns when the cluster has begun with it. `found` are the namespaces
+/// that stay, `made` what is in no namespace or of another kind than the usual.
 pub async fn delete(
     client: &kube::Client,
     run: &str,
@@ -211,9 +235,8 @@ pub async fn delete(
     made: &[ObjectRef],
 ) -> Result<(), Error> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let ours =
-        ListParams::default().labels(&format!("{RUN}={run},{}={}", world::MANAGED_BY, world::MESHQUAKE));
-    for namespace in namespaces.list(&ours).await? {
+    let ours = format!("{RUN}={run},{}={}", world::MANAGED_BY, world::MESHQUAKE);
+    for namespace in namespaces.list(&ListParams::default().labels(&ours)).await? {
         let name = namespace.metadata.name.unwrap_or_default();
         match namespaces.delete(&name, &DeleteParams::background()).await {
             Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
@@ -227,6 +250,17 @@ pub async fn delete(
         let Some(there) = objects.get(object).await? else { continue };
         if there.pointer("/metadata/labels").is_some_and(|labels| labels[RUN] == run) {
             objects.delete(object).await?;
+        }
+    }
+    for namespace in found {
+        for (version, kind) in MADE {
+            let there = match objects.labelled(version, kind, namespace, &format!("{RUN}={run}")).await {
+                Err(error) if error.is_absent() => continue,
+                there => there?,
+            };
+            for object in there {
+                objects.delete(&ObjectRef::of(&object)).await?;
+            }
         }
     }
     Ok(())
@@ -254,6 +288,7 @@ mod tests {
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}});
         Placed {
             namespaces: vec!["shop".to_owned()],
+            workloads: ["shop".to_owned()].into(),
             described: Default::default(),
             objects: vec![service("shop")],
             namespace_objects: BTreeMap::from([("shop".to_owned(), namespace)]),
@@ -346,6 +381,12 @@ mod tests {
                 Some((200, ours))
             }
             "GET /api/v1/namespaces/shop/services/theirs" => Some((200, service("shop"))),
+            "GET /api/v1/namespaces/shop/configmaps" => Some((
+                200,
+                json!({"apiVersion": "v1",
+                "kind": "ConfigMapList", "metadata": {},
+                "items": [{"metadata": {"name": "meshquake-run", "namespace": "shop"}}]}),
+            )),
             line if line.starts_with("DELETE ") => Some((
                 200,
                 json!({"apiVersion": "v1", "kind": "Status",
@@ -355,9 +396,11 @@ mod tests {
         });
         let made = ["web", "theirs", "gone"].map(|name| ObjectRef::new("v1", "Service", "shop", name));
         delete(&client, "r", &["shop".to_owned()], &made).await.expect("deleted");
-        assert_eq!(
-            asked.changes(),
-            ["DELETE /api/v1/namespaces/made", "DELETE /api/v1/namespaces/shop/services/web"]
-        );
+        let expected = [
+            "DELETE /api/v1/namespaces/made",
+            "DELETE /api/v1/namespaces/shop/services/web",
+            "DELETE /api/v1/namespaces/shop/configmaps/meshquake-run",
+        ];
+        assert_eq!(asked.changes(), expected);
     }
 }

@@ -308,7 +308,7 @@ fn millis(duration: Duration) -> u64 {
 
 pub(super) fn whose(state: &State, gateways: &[converged::Gateway]) -> Whose {
     let gateways = gateways.iter().map(|gateway| gateway.selector.clone()).collect();
-    Whose { run: state.run.clone(), namespaces: state.namespaces.clone(), gateways }
+    Whose { run: state.run.clone(), namespaces: state.workloads.clone(), gateways }
 }
 
 pub(super) fn journal(ground: &Ground, key: &str, world: &str) -> Result<Journal, String> {

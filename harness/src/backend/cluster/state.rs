@@ -52,6 +52,8 @@ pub struct State {
     pub version: String,
     /// All namespaces of the world, the one with this state first.
     pub namespaces: Vec<String>,
+    /// Of them, those in which something of the world runs.
+    pub workloads: Vec<String>,
     /// Of them, those that were there before, so that they stay.
     pub found: Vec<String>,
     /// What was made in the namespaces that stay.
@@ -183,6 +185,7 @@ mod tests {
             started: "2026-01-01T00:00:00Z".to_owned(),
             version: "0.1.0".to_owned(),
             namespaces: vec!["shop".to_owned()],
+            workloads: vec!["shop".to_owned()],
             found: vec![],
             objects: vec![],
             owner: Owner::of_self().expect("this process is known"),

@@ -86,6 +86,7 @@ impl Prepared {
             started: jiff::Timestamp::now().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             namespaces: placed.namespaces.clone(),
+            workloads: placed.workloads.iter().cloned().collect(),
             found: survey.found.clone(),
             objects: made_where_found(&placed, &survey.found),
             owner: Owner::of_self().map_err(|error| error.to_string())?,

@@ -27,6 +27,8 @@ pub type Injection = (String, String);
 pub struct Placed {
     /// Namespaces in which something of the world lies; the first is where the run keeps its state.
     pub namespaces: Vec<String>,
+    /// Of them, those in which something of the world runs.
+    pub workloads: BTreeSet<String>,
     /// Of them, those that the world itself describes.
     pub described: BTreeSet<String>,
     /// All objects but the namespaces.
@@ -39,6 +41,7 @@ pub struct Placed {
 pub fn place(world: &World, images: &BTreeMap<String, String>, run: &str, injection: &Injection) -> Placed {
     let mut placed = Placed {
         namespaces: vec![],
+        workloads: BTreeSet::new(),
         described: BTreeSet::new(),
         objects: vec![],
         namespace_objects: BTreeMap::new(),
@@ -61,9 +64,11 @@ pub fn place(world: &World, images: &BTreeMap<String, String>, run: &str, inject
                 placed.namespaces.push(namespace);
             }
         }
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
         if let Some(template) = object.pointer_mut("/spec/template").filter(|template| template.is_object()) {
             label(&mut template["metadata"], run);
             containers(template, images);
+            placed.workloads.insert(namespace);
         }
         placed.objects.push(object);
     }
@@ -72,6 +77,8 @@ pub fn place(world: &World, images: &BTreeMap<String, String>, run: &str, inject
             placed.namespaces.push(described.clone());
         }
     }
+    // The state of the run lies where it goes with its namespace, if there is such a place.
+    placed.namespaces.sort_by_key(|name| !placed.described.contains(name));
     for name in &placed.namespaces {
         placed.namespace_objects.entry(name.clone()).or_insert_with(|| {
             let mut made = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
