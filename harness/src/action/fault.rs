@@ -1,5 +1,6 @@
 //! `abort` and `delay`: a fault of the mesh put into the VirtualServices that lead to a service.
 
+use meshquake_xds::model::ObjectId;
 use serde_json::Value;
 
 use super::mesh::{self, Fault, Scope};
@@ -12,7 +13,7 @@ const API_VERSION: &str = "networking.istio.io/v1";
 pub struct MeshFault {
     /// Name of the action, from which the name of a new VirtualService is made.
     pub name: String,
-    pub service: String,
+    pub service: ObjectId,
     pub fault: Fault,
     pub scope: Scope,
 }
@@ -23,10 +24,10 @@ impl MeshFault {
             |percent: &f64| if *percent >= 100.0 { String::new() } else { format!(" for {percent} %") };
         let done = match &self.fault {
             Fault::Abort { status, percent } => {
-                format!("answer {status} instead of {}{}", self.service, share(percent))
+                format!("answer {status} instead of {}{}", self.service.name, share(percent))
             }
             Fault::Delay { by, percent } => {
-                format!("delay calls to {} by {} ms{}", self.service, by.as_millis(), share(percent))
+                format!("delay calls to {} by {} ms{}", self.service.name, by.as_millis(), share(percent))
             }
         };
         let mut limits = Vec::new();
@@ -46,19 +47,20 @@ impl MeshFault {
 
     pub async fn inject(&self, ground: &Ground<'_>, active: &mut Active) -> Result<(), Error> {
         let objects = ground.backend.objects();
-        let all = objects.list(API_VERSION, "VirtualService", ground.namespace).await?;
+        let mut all = Vec::new();
+        for namespace in ground.namespaces {
+            all.extend(objects.list(API_VERSION, "VirtualService", namespace).await?);
+        }
         let changed = all
             .iter()
             .filter_map(|before| {
-                let after =
-                    mesh::with_fault(before, ground.namespace, &self.service, &self.fault, &self.scope)?;
+                let after = mesh::with_fault(before, &self.service, &self.fault, &self.scope)?;
                 Some((before, after))
             })
             .collect::<Vec<_>>();
-        let in_mesh = all.iter().any(|object| {
-            mesh::applies_in_mesh(object) && mesh::routes_to(object, ground.namespace, &self.service)
-        });
-        active.target = self.service.clone();
+        let in_mesh =
+            all.iter().any(|object| mesh::applies_in_mesh(object) && mesh::routes_to(object, &self.service));
+        active.target = self.service.name.clone();
         let flag = self.fault.flag();
         active.proof = Proof::Counter {
             baseline: ground.metrics.total(&self.flagged()).await,
@@ -94,8 +96,7 @@ impl MeshFault {
 
     async fn create(&self, ground: &Ground<'_>, active: &mut Active) -> Result<(), Error> {
         let name = format!("meshquake-{}", self.name);
-        let made =
-            mesh::new_virtual_service(&name, ground.namespace, &self.service, &self.fault, &self.scope);
+        let made = mesh::new_virtual_service(&name, &self.service, &self.fault, &self.scope);
         active.write_down(ground, Undo::Delete { object: ObjectRef::of(&made) }).await?;
         ground.backend.objects().create(&made).await?;
         Ok(())
@@ -103,11 +104,12 @@ impl MeshFault {
 
     /// The requests that a caller's sidecar flagged on their way to the service.
     fn flagged(&self) -> String {
+        let ObjectId { namespace, name } = &self.service;
         let mut labels = vec![
             r#"reporter="source""#.to_string(),
             format!(r#"response_flags=~".*{}.*""#, self.fault.flag()),
             // A fault answered before an endpoint was chosen names the service by its host alone.
-            format!(r#"destination_service=~"{}([.].*)?""#, self.service),
+            format!(r#"destination_service=~"{name}([.]{namespace}[.].*)?""#),
         ];
         for (label, series) in [("app", "source_app"), ("version", "source_version")] {
             if let Some(value) = self.scope.from.get(label) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use meshquake_xds::model::ObjectId;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Active, Error, Ground, Proof, Undo, pick};
@@ -12,7 +13,7 @@ use super::{Active, Error, Ground, Proof, Undo, pick};
 pub struct Kill {
     pub selector: BTreeMap<String, String>,
     /// The Deployments whose pods the selector can hit.
-    pub deployments: Vec<String>,
+    pub deployments: Vec<ObjectId>,
     pub pods: u32,
 }
 
@@ -31,7 +32,7 @@ impl Kill {
         random: &mut ChaCha8Rng,
         active: &mut Active,
     ) -> Result<(), Error> {
-        let candidates = pick::ready(ground, &self.selector).await?;
+        let candidates = pick::ready(ground, &self.selector, &self.deployments).await?;
         let victims = pick::some(&candidates, self.pods, random);
         if victims.is_empty() {
             return Err(Error::Nobody { what: self.what() });
@@ -42,11 +43,12 @@ impl Kill {
             candidates.len()
         );
         for deployment in &self.deployments {
-            let undo = Undo::Replaced { namespace: ground.namespace.into(), deployment: deployment.clone() };
+            let ObjectId { namespace, name } = deployment.clone();
+            let undo = Undo::Replaced { namespace, deployment: name };
             active.write_down(ground, undo).await?;
         }
         for victim in &victims {
-            ground.backend.objects().kill(ground.namespace, &victim.name).await?;
+            ground.backend.objects().kill(&victim.namespace, &victim.name).await?;
         }
         active.proof = Proof::Gone { pods: victims };
         Ok(())

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use meshquake_xds::model::ObjectId;
 use serde_json::{Map, Value, json};
 
 /// What the caller's sidecar does to a share of the requests.
@@ -60,8 +61,7 @@ impl Scope {
 /// The VirtualService with the fault in every route to `service`, or `None` where it has no such route.
 pub fn with_fault(
     virtual_service: &Value,
-    namespace: &str,
-    service: &str,
+    service: &ObjectId,
     fault: &Fault,
     scope: &Scope,
 ) -> Option<Value> {
@@ -72,7 +72,7 @@ pub fn with_fault(
     let mut changed = Vec::with_capacity(routes.len() + 1);
     let mut found = false;
     for route in routes {
-        if leads_to(route, namespace, service)
+        if leads_to(route, namespace_of(virtual_service), service)
             && let Some(copy) = faulty_copy(route, fault, scope)
         {
             changed.push(copy);
@@ -87,14 +87,9 @@ pub fn with_fault(
     })
 }
 
-/// A VirtualService for a service that had none in the mesh.
-pub fn new_virtual_service(
-    name: &str,
-    namespace: &str,
-    service: &str,
-    fault: &Fault,
-    scope: &Scope,
-) -> Value {
+/// A VirtualService for a service that had none in the mesh, beside it: callers of all namespaces go by it.
+pub fn new_virtual_service(name: &str, service: &ObjectId, fault: &Fault, scope: &Scope) -> Value {
+    let ObjectId { namespace, name: service } = service;
     let plain = json!({"route": [{"destination": {"host": service}}]});
     let mut http = Vec::from_iter(faulty_copy(&plain, fault, scope));
     if !scope.is_everything() {
@@ -117,17 +112,23 @@ pub fn applies_in_mesh(virtual_service: &Value) -> bool {
 }
 
 /// Whether some http route of the VirtualService leads to the service.
-pub fn routes_to(virtual_service: &Value, namespace: &str, service: &str) -> bool {
+pub fn routes_to(virtual_service: &Value, service: &ObjectId) -> bool {
     let routes = virtual_service.pointer("/spec/http").and_then(Value::as_array);
+    let namespace = namespace_of(virtual_service);
     routes.is_some_and(|routes| routes.iter().any(|route| leads_to(route, namespace, service)))
 }
 
-fn leads_to(route: &Value, namespace: &str, service: &str) -> bool {
+fn namespace_of(object: &Value) -> &str {
+    object.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or("default")
+}
+
+/// A short name in a route is one of the namespace in which the route was written.
+fn leads_to(route: &Value, namespace: &str, service: &ObjectId) -> bool {
     let destinations = route.get("route").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     destinations.iter().any(|destination| {
         let host = destination.pointer("/destination/host").and_then(Value::as_str).unwrap_or_default();
         let mut parts = host.splitn(3, '.');
-        parts.next() == Some(service) && parts.next().is_none_or(|found| found == namespace)
+        parts.next() == Some(service.name.as_str()) && parts.next().unwrap_or(namespace) == service.namespace
     })
 }
 
@@ -189,9 +190,13 @@ fn narrow(mut entry: Value, scope: &Scope) -> Option<Value> {
 mod tests {
     use super::*;
 
+    fn service(namespace: &str, name: &str) -> ObjectId {
+        ObjectId::new(namespace, name)
+    }
+
     fn pinned() -> Value {
         json!({
-            "metadata": {"name": "microservice-c-routing"},
+            "metadata": {"name": "microservice-c-routing", "namespace": "pinning"},
             "spec": {"hosts": ["microservice-c"], "http": [
                 {"match": [{"sourceLabels": {"app": "microservice-b", "version": "v1"}}],
                  "route": [{"destination": {"host": "microservice-c", "subset": "v1"}}]},
@@ -217,7 +222,8 @@ mod tests {
     #[test]
     fn a_fault_for_everybody_stands_before_every_route_to_the_service() {
         let changed =
-            with_fault(&pinned(), "pinning", "microservice-c", &abort(), &Scope::default()).unwrap();
+            with_fault(&pinned(), &service("pinning", "microservice-c"), &abort(), &Scope::default())
+                .unwrap();
         let faults = routes(&changed).iter().map(|route| route.get("fault").is_some()).collect::<Vec<_>>();
         assert_eq!(faults, [true, false, true, false]);
         assert_eq!(routes(&changed)[0]["match"], routes(&changed)[1]["match"]);
@@ -226,17 +232,30 @@ mod tests {
     #[test]
     fn a_fault_for_one_caller_leaves_the_routes_of_others_alone() {
         let scope = from(&[("version", "v1")]);
-        let changed = with_fault(&pinned(), "pinning", "microservice-c", &abort(), &scope).unwrap();
+        let changed = with_fault(&pinned(), &service("pinning", "microservice-c"), &abort(), &scope).unwrap();
         let faults = routes(&changed).iter().map(|route| route.get("fault").is_some()).collect::<Vec<_>>();
         assert_eq!(faults, [true, false, false]);
     }
 
     #[test]
     fn other_services_and_namespaces_are_not_touched() {
-        assert_eq!(with_fault(&pinned(), "pinning", "microservice-b", &abort(), &Scope::default()), None);
-        let elsewhere = with_fault(&pinned(), "shop", "microservice-c", &abort(), &Scope::default()).unwrap();
-        let faults = routes(&elsewhere).iter().filter(|route| route.get("fault").is_some()).count();
-        assert_eq!(faults, 1, "only the short name means the own namespace");
+        assert_eq!(
+            with_fault(&pinned(), &service("pinning", "microservice-b"), &abort(), &Scope::default()),
+            None
+        );
+        assert_eq!(
+            with_fault(&pinned(), &service("shop", "microservice-c"), &abort(), &Scope::default()),
+            None
+        );
+        let mut elsewhere = pinned();
+        elsewhere["metadata"]["namespace"] = json!("shop");
+        for namespace in ["shop", "pinning"] {
+            let changed =
+                with_fault(&elsewhere, &service(namespace, "microservice-c"), &abort(), &Scope::default());
+            let changed = changed.expect("one route leads there");
+            let faults = routes(&changed).iter().filter(|route| route.get("fault").is_some()).count();
+            assert_eq!(faults, 1, "the short name means the own namespace, the whole name the one in it");
+        }
     }
 
     #[test]
@@ -244,8 +263,10 @@ mod tests {
         let mut bound = pinned();
         bound["spec"]["gateways"] = json!(["gateway"]);
         let scope = from(&[("version", "v1")]);
-        assert_eq!(with_fault(&bound, "pinning", "microservice-c", &abort(), &scope), None);
-        assert!(with_fault(&bound, "pinning", "microservice-c", &abort(), &Scope::default()).is_some());
+        assert_eq!(with_fault(&bound, &service("pinning", "microservice-c"), &abort(), &scope), None);
+        assert!(
+            with_fault(&bound, &service("pinning", "microservice-c"), &abort(), &Scope::default()).is_some()
+        );
     }
 
     #[test]
@@ -263,10 +284,10 @@ mod tests {
     #[test]
     fn a_new_virtual_service_keeps_a_plain_route_for_all_others() {
         let scope = from(&[("app", "web")]);
-        let made = new_virtual_service("x", "shop", "catalog", &abort(), &scope);
+        let made = new_virtual_service("x", &service("shop", "catalog"), &abort(), &scope);
         assert_eq!(routes(&made).len(), 2);
         assert_eq!(routes(&made)[1].get("fault"), None);
-        let for_all = new_virtual_service("x", "shop", "catalog", &abort(), &Scope::default());
+        let for_all = new_virtual_service("x", &service("shop", "catalog"), &abort(), &Scope::default());
         assert_eq!(routes(&for_all).len(), 1);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use meshquake_xds::model::ObjectId;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Active, Error, Ground, Proof, Undo, pick};
@@ -10,6 +11,8 @@ use crate::backend::chaos::Misbehaviour;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Misbehave {
     pub selector: BTreeMap<String, String>,
+    /// The Deployments whose pods the selector can hit.
+    pub deployments: Vec<ObjectId>,
     /// `None` means all.
     pub pods: Option<u32>,
     pub misbehaviour: Misbehaviour,
@@ -31,7 +34,7 @@ impl Misbehave {
         random: &mut ChaCha8Rng,
         active: &mut Active,
     ) -> Result<(), Error> {
-        let candidates = pick::ready(ground, &self.selector).await?;
+        let candidates = pick::ready(ground, &self.selector, &self.deployments).await?;
         let chosen = pick::some(&candidates, self.pods.unwrap_or(u32::MAX), random);
         if chosen.is_empty() {
             return Err(Error::Nobody { what: self.what() });

@@ -78,7 +78,8 @@ impl Error {
 /// What an action stands on.
 pub struct Ground<'run> {
     pub backend: &'run Backend,
-    pub namespace: &'run str,
+    /// Where something of the world lies.
+    pub namespaces: &'run [String],
     pub metrics: &'run Live,
 }
 

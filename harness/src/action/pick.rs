@@ -1,17 +1,27 @@
 //! Who is hit: the ready pods that have some labels, and those that the seed picks among them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use meshquake_xds::model::ObjectId;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 
 use super::{Error, Ground};
 use crate::backend::objects::PodFacts;
 
-/// All that could be hit, in the order in which they were made.
-pub async fn ready(ground: &Ground<'_>, selector: &BTreeMap<String, String>) -> Result<Vec<PodFacts>, Error> {
-    let mut pods = ground.backend.objects().pods(ground.namespace, selector).await?;
+/// All that could be hit, in the order in which they were made: pods with these labels where the Deployments lie.
+pub async fn ready(
+    ground: &Ground<'_>,
+    selector: &BTreeMap<String, String>,
+    deployments: &[ObjectId],
+) -> Result<Vec<PodFacts>, Error> {
+    let namespaces: BTreeSet<&str> = deployments.iter().map(|id| id.namespace.as_str()).collect();
+    let mut pods = Vec::new();
+    for namespace in namespaces {
+        pods.extend(ground.backend.objects().pods(namespace, selector).await?);
+    }
     pods.retain(|pod| pod.ready && !pod.terminating);
+    pods.sort_by(|one, other| one.order.cmp(&other.order));
     Ok(pods)
 }
 

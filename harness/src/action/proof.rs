@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use meshquake_xds::model::ObjectId;
+
 use super::Ground;
 use crate::backend::objects::PodFacts;
 
@@ -15,7 +17,7 @@ pub enum Proof {
     /// The pods are gone, and no caller's sidecar lists them.
     Gone { pods: Vec<PodFacts> },
     /// The callers' sidecars list as many endpoints as were asked for; pods that had to go answer no more.
-    Size { deployment: String, selector: BTreeMap<String, String>, replicas: u32, before: Vec<PodFacts> },
+    Size { deployment: ObjectId, selector: BTreeMap<String, String>, replicas: u32, before: Vec<PodFacts> },
 }
 
 impl Proof {
@@ -29,13 +31,14 @@ impl Proof {
                 if moved > 0.0 { Ok(format!("{moved:.0} {says}")) } else { Err(format!("no {says}")) }
             }
             Proof::Gone { pods } => gone(ground, pods).await,
-            Proof::Size { deployment, selector, replicas, before } => {
-                let now = ground
-                    .backend
-                    .objects()
-                    .pods(ground.namespace, selector)
-                    .await
-                    .map_err(|e| e.to_string())?;
+            Proof::Size {
+                deployment: ObjectId { namespace, name: deployment },
+                selector,
+                replicas,
+                before,
+            } => {
+                let now =
+                    ground.backend.objects().pods(namespace, selector).await.map_err(|e| e.to_string())?;
                 let left = before.iter().filter(|old| !now.iter().any(|pod| pod.uid == old.uid)).cloned();
                 let left = left.collect::<Vec<_>>();
                 let ready = now.iter().filter(|pod| pod.ready && !pod.terminating).count();

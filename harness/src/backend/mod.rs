@@ -231,13 +231,13 @@ impl Backend {
     }
 
     /// Tells every change of a pod, until it is dropped.
-    pub fn watch_pods(&self, namespace: &str, events: Events) -> Watching {
+    pub fn watch_pods(&self, namespaces: BTreeSet<String>, events: Events) -> Watching {
         let look = match self {
             Backend::Local(_) => Duration::from_millis(100),
             // An API server has others to serve as well.
             Backend::Cluster(_) => Duration::from_millis(500),
         };
-        pods::watch(self.objects().clone(), namespace.to_owned(), look, events)
+        pods::watch(self.objects().clone(), namespaces, look, events)
     }
 
     /// A Prometheus that watches this world as well.

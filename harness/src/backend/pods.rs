@@ -1,8 +1,9 @@
-//! Follows the pods of a namespace and tells every change once.
+//! Follows the pods of some namespaces and tells every change once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use tokio::task::JoinHandle;
 
 use super::objects::{Objects, PodFacts};
@@ -19,7 +20,7 @@ impl Drop for Watching {
 }
 
 /// Looks as often as `look` says. A pod that lives shorter than this is seen by the backend's own events.
-pub fn watch(objects: Objects, namespace: String, look: Duration, events: Events) -> Watching {
+pub fn watch(objects: Objects, namespaces: BTreeSet<String>, look: Duration, events: Events) -> Watching {
     Watching(tokio::spawn(async move {
         let mut known = BTreeMap::new();
         let mut look = tokio::time::interval(look);
@@ -27,19 +28,25 @@ pub fn watch(objects: Objects, namespace: String, look: Duration, events: Events
         loop {
             look.tick().await;
             // A look that fails tells nothing; the next one may.
-            if let Ok(pods) = objects.pods(&namespace, &BTreeMap::new()).await {
-                changes(&mut known, &pods).into_iter().for_each(|pod| events.emit(Event::Pod(pod)));
+            let all = BTreeMap::new();
+            let looks = namespaces.iter().map(|namespace| objects.pods(namespace, &all));
+            if let Ok(pods) = try_join_all(looks).await {
+                changes(&mut known, &pods.concat()).into_iter().for_each(|pod| events.emit(Event::Pod(pod)));
             }
         }
     }))
 }
 
+/// Namespace and name of a pod.
+type Key = (String, String);
+
 /// What is new since the last look; `known` is brought up to date.
-fn changes(known: &mut BTreeMap<String, Pod>, pods: &[PodFacts]) -> Vec<Pod> {
-    let now = pods.iter().map(|facts| (facts.name.clone(), told(facts))).collect::<BTreeMap<_, _>>();
-    let gone = known.values().filter(|pod| !now.contains_key(&pod.name));
+fn changes(known: &mut BTreeMap<Key, Pod>, pods: &[PodFacts]) -> Vec<Pod> {
+    let key = |pod: &Pod| (pod.namespace.clone(), pod.name.clone());
+    let now = pods.iter().map(told).map(|pod| (key(&pod), pod)).collect::<BTreeMap<_, _>>();
+    let gone = known.values().filter(|pod| !now.contains_key(&key(pod)));
     let mut changed = gone.map(|pod| Pod { gone: true, ready: false, ..pod.clone() }).collect::<Vec<_>>();
-    changed.extend(now.values().filter(|pod| known.get(&pod.name) != Some(pod)).cloned());
+    changed.extend(now.values().filter(|pod| known.get(&key(pod)) != Some(pod)).cloned());
     *known = now;
     changed
 }

@@ -39,7 +39,7 @@ enum Command {
     Check(check::Check),
     /// Bring a world up and leave it up
     #[command(
-        after_help = "Examples:\n  meshquake up pinning\n  meshquake up pinning --overlay unpinned\n  meshquake up ./my/world"
+        after_help = "Examples:\n  meshquake up pinning\n  meshquake up pinning --overlay unpinned\n  meshquake up pinning --layout per-service\n  meshquake up ./my/world"
     )]
     Up(world::Up),
     /// Apply objects to a world that is up, or delete them, and wait until every proxy has them

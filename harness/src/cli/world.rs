@@ -24,7 +24,7 @@ use crate::backend::{self, Backend, Choice, Site};
 use crate::problem::{self, Problems};
 use crate::run::{self, chain, stop::Stop};
 use crate::verdict::Exit;
-use crate::world::{Renderer, World};
+use crate::world::{Layout, Renderer, World};
 use crate::yaml;
 
 /// How long the proxies may take to acknowledge a change.
@@ -41,6 +41,9 @@ pub struct Up {
     /// A variant of the world, from its `overlays/`
     #[arg(long, value_name = "NAME")]
     overlay: Option<String>,
+    /// In which namespaces it lies: `single`, as it is written, or `per-service`, each app in one of its own
+    #[arg(long, value_name = "LAYOUT", default_value_t)]
+    layout: Layout,
     #[command(flatten)]
     place: Where,
     /// Print the outcome as JSON
@@ -51,7 +54,8 @@ pub struct Up {
 impl Up {
     pub async fn execute(self) -> Exit {
         let here = Place::new("command line", 1);
-        let world = match World::load(&self.world, self.overlay.as_deref(), Path::new("."), &here) {
+        let overlay = self.overlay.as_deref();
+        let world = match World::laid(self.layout, &self.world, overlay, Path::new("."), &here) {
             Ok(world) => world,
             Err(problems) => return refused(&problems, problem::NOTHING_STARTED),
         };

@@ -45,7 +45,7 @@ pub async fn shake(
         };
     // Whatever the proxies counted until now was no load.
     live.refresh().await;
-    let _watching = backend.watch_pods(&scenario.names.namespace, events.clone());
+    let _watching = backend.watch_pods(scenario.names.pod_namespaces(), events.clone());
     let (host, base) = match backend.load_host(scenario.load.workers).await {
         Ok(hosted) => hosted,
         Err(why) => return vec![Cause::new(CauseKind::Internal, why)],
@@ -71,7 +71,7 @@ pub async fn shake(
         seed,
         stop,
         events,
-        ground: Ground { backend, namespace: &scenario.names.namespace, metrics: &live },
+        ground: Ground { backend, namespaces: &scenario.names.namespaces, metrics: &live },
         scene: scenario.names.scene(),
         marks: Mutex::new(marks),
         load_started: Instant::now() + Duration::from_millis(u64::try_from(started - now()).unwrap_or(0)),

@@ -112,7 +112,7 @@ pub fn objective(
 /// An action that changes nothing in this world, as far as that can be known before.
 pub fn action(step: &Step, names: &Names, warnings: &mut Vec<String>) {
     if let Action::Kill(kill) = &step.action
-        && names.deployments.iter().any(|d| kill.deployments.contains(&d.name) && d.replicas == 1)
+        && names.deployments.iter().any(|d| kill.deployments.contains(&d.id()) && d.replicas == 1)
     {
         warnings.push(format!(
             "{}: `{}` may kill the only pod of its Deployment; until the replacement is ready nobody answers",

@@ -1,7 +1,8 @@
 //! What a scenario may name: the workloads, services, journeys and calls of its world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use meshquake_xds::model::ObjectId;
 use meshquake_xds::source::{Problem, Problems};
 
 use crate::judge::{Edge, Scene};
@@ -20,9 +21,10 @@ pub struct Names {
     /// The world could not be read, so no name in the rest can be judged; everything else can.
     pub blind: bool,
     pub world: String,
-    pub namespace: String,
+    /// Where something of the world lies.
+    pub namespaces: Vec<String>,
     pub deployments: Vec<Workload>,
-    pub services: Vec<String>,
+    pub services: Vec<ObjectId>,
     /// Journey to the names of its requests.
     pub journeys: BTreeMap<String, Vec<String>>,
     /// Which app calls which.
@@ -36,6 +38,7 @@ pub struct Names {
 /// A Deployment, as far as a scenario is concerned.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Workload {
+    pub namespace: String,
     pub name: String,
     pub labels: BTreeMap<String, String>,
     pub replicas: u32,
@@ -44,6 +47,10 @@ pub struct Workload {
 }
 
 impl Workload {
+    pub fn id(&self) -> ObjectId {
+        ObjectId::new(self.namespace.as_str(), self.name.as_str())
+    }
+
     pub fn app(&self) -> &str {
         self.labels.get("app").map_or(&self.name, String::as_str)
     }
@@ -58,6 +65,7 @@ impl Names {
         let deployments = world.deployments();
         let workload = |one: world::Deployment| Workload {
             chaos: one.chaos,
+            namespace: one.namespace,
             name: one.name,
             labels: one.labels,
             replicas: one.replicas,
@@ -66,9 +74,9 @@ impl Names {
         Self {
             blind: false,
             world: world.name.clone(),
-            namespace: deployments.first().map(|one| one.namespace.clone()).unwrap_or_default(),
+            namespaces: world.namespaces(),
             deployments: deployments.into_iter().map(workload).collect(),
-            services: world.services().into_iter().map(|service| service.name().to_owned()).collect(),
+            services: world.services().into_iter().map(ObjectId::of).collect(),
             journeys: journeys.0.iter().map(|journey| (journey.name.clone(), requests(journey))).collect(),
             calls: world.calls.clone(),
             entry: world.entry.clone(),
@@ -78,6 +86,34 @@ impl Names {
 
     pub fn deployment(&self, name: &str) -> Option<&Workload> {
         self.deployments.iter().find(|deployment| deployment.name == name)
+    }
+
+    /// Where pods of the world lie.
+    pub fn pod_namespaces(&self) -> BTreeSet<String> {
+        self.deployments.iter().map(|deployment| deployment.namespace.clone()).collect()
+    }
+
+    /// The object that a name means, wherever in the world it lies: `web`, or `shop/web` where there are several.
+    pub fn meant(
+        &self,
+        node: &Node,
+        kind: &str,
+        name: &str,
+        known: &[ObjectId],
+    ) -> Result<ObjectId, Problem> {
+        let fits = |id: &&ObjectId| id.name == name || id.to_string() == name;
+        let found: Vec<&ObjectId> = known.iter().filter(fits).collect();
+        let place = format!("world `{}`", self.world);
+        match found.as_slice() {
+            [only] => Ok((*only).clone()),
+            [] => Err(unknown(node, kind, name, &place, known.iter().map(|id| id.name.as_str()))),
+            several => {
+                let several: Vec<String> = several.iter().map(ToString::to_string).collect();
+                let several: Vec<&str> = several.iter().map(String::as_str).collect();
+                let title = format!("{place} has more than one {kind} `{name}`");
+                Err(Problem::new(&node.place, title).allowed(listed(&several)))
+            }
+        }
     }
 
     /// The Deployments whose pods carry all these labels.
@@ -108,10 +144,6 @@ impl Names {
             crossing,
         });
         Scene { edges: edges.collect(), gateway: self.gateway.clone() }
-    }
-
-    pub fn deployment_names(&self) -> Vec<&str> {
-        self.deployments.iter().map(|deployment| deployment.name.as_str()).collect()
     }
 
     /// Every pair of workloads along the world's calls, and whether it crosses versions.

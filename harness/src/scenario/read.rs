@@ -10,7 +10,7 @@ use super::names::unknown;
 use super::{Arrivals, Load, Names, Scenario, check, expectation, objectives, timeline};
 use crate::load::Journeys;
 use crate::problem::nearest;
-use crate::world::World;
+use crate::world::{Layout, World};
 use crate::yaml::{self, Fields, Node};
 
 impl Scenario {
@@ -115,12 +115,15 @@ fn read_world(node: &Node, scenario: &Path, problems: &mut Problems) -> Option<W
     let mut fields = Fields::of(node, "`world`", problems)?;
     let named = fields.required("use", problems);
     let overlay = fields.optional("overlay").and_then(|node| node.text(problems));
+    let layout = fields.optional("layout").map(|node| node.choice(&Layout::WORDS, problems));
     let replicas = fields.optional("replicas");
     fields.finish(problems);
     let named = named?;
     let name = named.words(problems)?;
     let near = scenario.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut world = match World::load(name, overlay, near, &named.place) {
+    // A layout that is none was told of; the rest can be judged as the world is written.
+    let layout = layout.flatten().unwrap_or_default();
+    let mut world = match World::laid(layout, name, overlay, near, &named.place) {
         Ok(world) => world,
         Err(found) => {
             problems.extend(found);

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use meshquake_xds::model::ObjectId;
 use meshquake_xds::source::{Problem, Problems};
 
-use super::names::{Names, listed, unknown};
+use super::names::{Names, Workload, listed, unknown};
 use crate::action::fault::MeshFault;
 use crate::action::kill::Kill;
 use crate::action::mesh::{Fault, Scope};
@@ -82,11 +83,11 @@ fn read_selector(
     fields: &mut Fields<'_>,
     names: &Names,
     problems: &mut Problems,
-) -> Option<(BTreeMap<String, String>, Vec<String>)> {
+) -> Option<(BTreeMap<String, String>, Vec<ObjectId>)> {
     match fields.one_of(&["deployment", "labels"], problems)? {
         ("deployment", node) => {
             let deployment = deployment(node, names, problems)?;
-            Some((deployment.labels.clone(), vec![deployment.name.clone()]))
+            Some((deployment.labels.clone(), vec![deployment.id()]))
         }
         (_, node) => {
             let before = problems.0.len();
@@ -95,7 +96,7 @@ fn read_selector(
             if problems.0.len() > before {
                 return None;
             }
-            let hit = names.selected(&labels).into_iter().map(|hit| hit.name.clone()).collect::<Vec<_>>();
+            let hit = names.selected(&labels).into_iter().map(Workload::id).collect::<Vec<_>>();
             if hit.is_empty() && !labels.is_empty() {
                 let title =
                     format!("no Deployment of world `{}` has pods with all these labels", names.world);
@@ -144,18 +145,16 @@ fn read_labels(node: &Node, names: &Names, problems: &mut Problems) -> Option<BT
     Some(labels)
 }
 
-fn deployment<'n>(
-    node: &Node,
-    names: &'n Names,
-    problems: &mut Problems,
-) -> Option<&'n super::names::Workload> {
+fn deployment<'n>(node: &Node, names: &'n Names, problems: &mut Problems) -> Option<&'n Workload> {
     let name = node.text(problems)?;
-    let found = names.deployment(name);
-    if found.is_none() {
-        let place = format!("world `{}`", names.world);
-        names.object(unknown(node, "Deployment", name, &place, names.deployment_names()), problems);
+    let known: Vec<ObjectId> = names.deployments.iter().map(Workload::id).collect();
+    match names.meant(node, "Deployment", name, &known) {
+        Ok(id) => names.deployments.iter().find(|deployment| deployment.id() == id),
+        Err(problem) => {
+            names.object(problem, problems);
+            None
+        }
     }
-    found
 }
 
 fn read_kill(node: &Node, names: &Names, problems: &mut Problems) -> Option<Kill> {
@@ -167,10 +166,10 @@ fn read_kill(node: &Node, names: &Names, problems: &mut Problems) -> Option<Kill
     let (selector, deployments) = selector?;
     let pods = pods?;
     let there: u32 =
-        names.deployments.iter().filter(|d| deployments.contains(&d.name)).map(|d| d.replicas).sum();
+        names.deployments.iter().filter(|d| deployments.contains(&d.id())).map(|d| d.replicas).sum();
     if let Some(node) = count.filter(|_| pods > there) {
-        let title =
-            format!("`pods: {pods}` is more than the {there} that there are of {}", deployments.join(", "));
+        let deployments = deployments.iter().map(|id| id.name.as_str()).collect::<Vec<_>>().join(", ");
+        let title = format!("`pods: {pods}` is more than the {there} that there are of {deployments}");
         problems.push(Problem::new(&node.place, title));
     }
     Some(Kill { selector, deployments, pods })
@@ -187,7 +186,7 @@ fn read_scale(node: &Node, names: &Names, problems: &mut Problems) -> Option<Sca
         let title = format!("{} has {replicas} replicas already, so scaling changes nothing", target.name);
         problems.push(Problem::new(&count?.place, title));
     }
-    Some(Scale { deployment: target.name.clone(), replicas })
+    Some(Scale { deployment: target.id(), replicas })
 }
 
 fn read_fault(
@@ -200,14 +199,14 @@ fn read_fault(
     let mut fields = Fields::of(node, format!("`{kind}`"), problems)?;
     let service = fields.required("service", problems).and_then(|node| {
         let service = node.text(problems)?;
-        if !names.services.iter().any(|known| known == service) {
-            let known = names.services.iter().map(String::as_str);
-            names.object(
-                unknown(node, "service", service, &format!("world `{}`", names.world), known),
-                problems,
-            );
+        match names.meant(node, "service", service, &names.services) {
+            Ok(id) => Some(id),
+            Err(problem) => {
+                names.object(problem, problems);
+                // What else is wrong with the fault can be told all the same.
+                Some(ObjectId::new("", service))
+            }
         }
-        Some(service.to_owned())
     });
     let percent = read_share(&mut fields, problems);
     let from =
@@ -292,7 +291,7 @@ fn read_misbehave(node: &Node, names: &Names, problems: &mut Problems) -> Option
         problems.push(problem.allowed("at least one of `status`, `delay`, `hang`"));
     }
     let (selector, deployments) = selector?;
-    let mute = names.deployments.iter().filter(|d| deployments.contains(&d.name) && !d.chaos);
+    let mute = names.deployments.iter().filter(|d| deployments.contains(&d.id()) && !d.chaos);
     let mute = mute.map(|deployment| deployment.name.as_str()).collect::<Vec<_>>();
     if !mute.is_empty() {
         let title = format!("{} has no chaos switch", listed(&mute));
@@ -300,7 +299,7 @@ fn read_misbehave(node: &Node, names: &Names, problems: &mut Problems) -> Option
             "its pod template needs the annotation `meshquake.dev/chaos-port`; or use `abort` or `delay`";
         problems.push(Problem::new(&node.place, title).help(help));
     }
-    Some(Misbehave { selector, pods, misbehaviour })
+    Some(Misbehave { selector, deployments, pods, misbehaviour })
 }
 
 /// Two faults of the mesh on one service at one time would undo each other's objects.

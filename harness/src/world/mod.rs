@@ -1,7 +1,7 @@
 //! A world: a kustomize folder of Kubernetes and Istio YAML with a `world.yaml`, rendered to checked objects.
 //!
 //! ```text
-//! name ──find──► folder ──kustomize──► objects ──check──► World
+//! name ──find──► folder ──kustomize──► objects ──check──► in their layout ──check──► World
 //!                   └──► world.yaml (images, what is published, journeys, calls) ──┘
 //! ```
 
@@ -11,6 +11,7 @@ pub mod fields;
 mod file;
 mod find;
 pub mod kustomize;
+mod layout;
 mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,12 +26,13 @@ use crate::problem::{Place, Problem, Problems, nearest};
 pub use check::{Written, check_objects};
 pub use file::{Build, Image};
 pub use kustomize::Renderer;
+pub use layout::Layout;
 pub use workload::{ContainerPort, Deployment, Edge, Workload};
 
 /// A checked world: what runs, and what Kubernetes cannot say about it.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// `pinning`, or `pinning/unpinned` for its overlay.
+    /// `pinning`, or `pinning/unpinned` for its overlay; with the layout behind it where that is not `single`.
     pub name: String,
     pub folder: PathBuf,
     /// One sentence for people.
@@ -59,6 +61,17 @@ impl World {
     /// Paths are tried from `near`, then from the current folder; bare names stand for folders in `services/deploy/`.
     /// `place` is where the world was named.
     pub fn load(name: &str, overlay: Option<&str>, near: &Path, place: &Place) -> Result<Self, Problems> {
+        Self::laid(Layout::Single, name, overlay, near, place)
+    }
+
+    /// [`World::load`], in this layout.
+    pub fn laid(
+        layout: Layout,
+        name: &str,
+        overlay: Option<&str>,
+        near: &Path,
+        place: &Place,
+    ) -> Result<Self, Problems> {
         let found = find::find(name, overlay, near, place).map_err(|problem| Problems(vec![problem]))?;
         let mut problems = Problems::default();
         let rendered = kustomize::render(&found.folder);
@@ -75,14 +88,24 @@ impl World {
                 return Err(all(problems));
             }
         };
-        let objects: Vec<Object> = rendered.objects.iter().map(crate::yaml::Node::to_object).collect();
-        let findings = check::check(&objects, &file, &mut problems);
+        let mut objects = objects(&rendered.objects);
+        let mut findings = check::check(&objects, &file, &mut problems);
+        // What is wrong is told in the names that were written.
+        if layout != Layout::Single && problems.is_empty() {
+            match layout.lay(rendered.objects) {
+                Ok(laid) => {
+                    objects = self::objects(&laid);
+                    findings = check::check(&objects, &file, &mut problems);
+                }
+                Err(found) => problems.extend(found),
+            }
+        }
         let mut files = rendered.files;
         files.push(file_path);
         files.sort();
         files.dedup();
         let world = Self {
-            name: found.name,
+            name: layout.named(found.name),
             folder: found.folder,
             about: file.about,
             objects,
@@ -109,6 +132,14 @@ impl World {
     /// The Services as objects.
     pub fn services(&self) -> Vec<&Object> {
         self.of_kind("Service").collect()
+    }
+
+    /// Where its Deployments, its Services and the routes to them lie.
+    pub fn namespaces(&self) -> Vec<String> {
+        let kinds = ["Deployment", "Service", "VirtualService"];
+        let objects = self.objects.iter().filter(|object| kinds.contains(&object.kind()));
+        let all: BTreeSet<&str> = objects.map(workload::namespace_of).collect();
+        all.into_iter().map(str::to_owned).collect()
     }
 
     /// The Deployment, app or service whose name is nearest to a word that is none of them.
@@ -179,6 +210,10 @@ impl World {
     fn of_kind(&self, kind: &'static str) -> impl Iterator<Item = &Object> {
         self.objects.iter().filter(move |object| object.kind() == kind)
     }
+}
+
+fn objects(nodes: &[crate::yaml::Node]) -> Vec<Object> {
+    nodes.iter().map(crate::yaml::Node::to_object).collect()
 }
 
 /// JSON with its keys in order, so that two ways to write an object have one text.

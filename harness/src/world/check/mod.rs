@@ -18,7 +18,7 @@ use crate::problem::{Place, Problem, Problems};
 
 /// Namespaces that no file defines: Kubernetes brings the one, the mesh the other, for its gateway and for policies
 /// that hold everywhere.
-const GIVEN_NAMESPACES: [&str; 2] = ["default", "istio-system"];
+pub(super) const GIVEN_NAMESPACES: [&str; 2] = ["default", "istio-system"];
 
 /// All objects, with what the checks look up in them.
 struct Objects<'o> {

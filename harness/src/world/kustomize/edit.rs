@@ -3,7 +3,7 @@
 use crate::problem::Place;
 use crate::yaml::{Entry, Node, Value};
 
-pub(super) fn field_mut<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
+pub(in crate::world) fn field_mut<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Node> {
     match &mut node.value {
         Value::Map(entries) => entries.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.node),
         _ => None,
@@ -11,7 +11,7 @@ pub(super) fn field_mut<'n>(node: &'n mut Node, key: &str) -> Option<&'n mut Nod
 }
 
 /// Sets a field of a map; `place` is where the field was set. Does nothing to what is no map.
-pub(super) fn set(node: &mut Node, key: &str, value: Node, place: &Place) {
+pub(in crate::world) fn set(node: &mut Node, key: &str, value: Node, place: &Place) {
     let Value::Map(entries) = &mut node.value else { return };
     let entry = Entry { key: key.to_owned(), place: place.clone(), node: value };
     match entries.iter_mut().find(|entry| entry.key == key) {
@@ -51,7 +51,7 @@ pub(super) fn map_at<'n>(
     node.as_map().is_some().then_some(node)
 }
 
-pub(super) fn text(value: &str, place: &Place) -> Node {
+pub(in crate::world) fn text(value: &str, place: &Place) -> Node {
     Node { place: place.clone(), value: Value::Text(value.to_owned()) }
 }
 

@@ -5,7 +5,7 @@
 //! `kubectl kustomize` prints them (its "legacy" order: what others need comes first). A folder that uses more of
 //! kustomize is rendered by `kubectl` where that is installed, and refused by the field's name where it is not.
 
-mod edit;
+pub(super) mod edit;
 mod file;
 mod json_patch;
 mod kubectl;
