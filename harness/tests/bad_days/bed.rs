@@ -289,12 +289,13 @@ impl Run {
 
     /// What it has told so far. A last line may be half-written.
     pub fn events(&self) -> Vec<Event> {
+        self.records().into_iter().map(|record| record.event).collect()
+    }
+
+    pub fn records(&self) -> Vec<Record> {
         let file = self.folder().map(|folder| folder.join("events.jsonl"));
         let text = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
-        text.lines()
-            .skip(1)
-            .filter_map(|line| Some(serde_json::from_str::<Record>(line).ok()?.event))
-            .collect()
+        text.lines().skip(1).filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// Everything it has said on both outputs.

@@ -4,14 +4,15 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use meshquake::event::{ActionStep, Event};
+use meshquake::run::folder::now;
 use rustix::process::Signal;
 
 use crate::bed::{Bed, PATIENCE, Run, cannot_run};
 use crate::killed::{LONG, SHORT};
 use crate::support;
 
-/// From the signal to the end of the program.
-const LIMIT: Duration = Duration::from_secs(5);
+/// From the signal to the end of the program: 5 s are promised, and a machine busy with other things gets more.
+const LIMIT: Duration = Duration::from_secs(20);
 
 #[test]
 fn ctrl_c_during_a_fault() {
@@ -56,7 +57,9 @@ fn an_answer_that_nobody_reads() {
     });
     drop(run.child.stdout.take());
     let status = run.end(PATIENCE);
-    assert_eq!(status.code(), Some(0), "{status}\n{}", run.said());
+    // A machine too busy for the load says so, and that is no failure here.
+    let is_busy = status.code() == Some(11) && run.said().contains("the load generator was the bottleneck");
+    assert!(status.code() == Some(0) || is_busy, "{status}\n{}", run.said());
     reported(&bed, &run);
     bed.only_left(&[], Duration::ZERO);
 }
@@ -73,10 +76,15 @@ fn an_output_that_nobody_reads() {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
     });
     run.wait_for_proof();
-    // Both reading ends close. Where there is no terminal a line comes every ten seconds only: that is too late.
+    // Both reading ends close. Where there is no terminal the load tells a line every ten seconds only, and to notice
+    // it then is too late.
+    let closed = now();
     drop((run.child.stdout.take(), run.child.stderr.take()));
     let status = run.end(LIMIT);
     assert_eq!(status.code(), Some(130), "{status}");
+    let asked = |event: &Event| matches!(event, Event::Action { step: ActionStep::UndoAsked, .. });
+    let asked = run.records().iter().find(|record| asked(&record.event)).map(|record| record.at - closed);
+    assert!(asked.is_some_and(|after| after < 5000), "the undo was asked {asked:?} ms after");
     undone_and_reported(&bed, &run);
     bed.only_left(&[], Duration::ZERO);
 }
