@@ -16,6 +16,7 @@ use crate::backend::cluster::{Cluster, Ground, RUN, heal as healing};
 use crate::problem;
 use crate::run::chain;
 use crate::verdict::Exit;
+use crate::world;
 
 /// How long the proxies may take to acknowledge a change.
 const CONVERGE_LIMIT: Duration = Duration::from_secs(30);
@@ -24,8 +25,10 @@ const CONVERGE_LIMIT: Duration = Duration::from_secs(30);
 pub fn stays(choice: &Choice, settings: &Settings) {
     if let Choice::Kind | Choice::K3d = choice {
         let (kind, name) = (choice.name(), &settings.cluster.name);
+        let config = settings.file.as_ref().map(|file| format!(" --config {}", world::shown(file)));
+        let config = config.unwrap_or_default();
         tell(&format!(
-            "the {kind} cluster `{name}` stays for the next run; `meshquake down --cluster --backend {kind}` removes it"
+            "the {kind} cluster `{name}` stays for the next run; `meshquake down --cluster --backend {kind}{config}` removes it"
         ));
     }
 }

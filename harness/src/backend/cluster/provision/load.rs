@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Tell;
@@ -13,8 +14,8 @@ use crate::backend::cluster::image::name;
 use crate::backend::cluster::settings::Settings;
 use crate::wait::{self, Seen};
 
-/// How long a node that is being made may take until its runtime answers.
-const RUNTIME_LIMIT: Duration = Duration::from_secs(30);
+/// How long a node that is being made may take until its runtime answers: its image may have to be pulled.
+const RUNTIME_LIMIT: Duration = Duration::from_secs(60);
 
 /// The way for images into a cluster.
 #[derive(Clone, Debug)]
@@ -117,7 +118,15 @@ async fn lacks(engine: &Engine, image: &str, present: &BTreeSet<String>) -> Opti
 /// Puts images of the engine onto nodes that are just being made: their runtime answers long before their API does.
 ///
 /// What does not get there, for whatever reason, is brought when the cluster is up.
-pub(super) async fn feed(engine: &Engine, images: &[String], nodes: &[String]) -> Result<(), tool::Error> {
+pub(super) async fn feed(
+    engine: &Engine,
+    images: &[String],
+    nodes: &[String],
+    made: &AtomicBool,
+) -> Result<(), tool::Error> {
+    if nodes.is_empty() {
+        return Ok(());
+    }
     let folder = tempfile::tempdir()
         .map_err(|source| tool::Error::Start { command: "docker save".to_owned(), source })?;
     let mut archives = Vec::new();
@@ -132,6 +141,8 @@ pub(super) async fn feed(engine: &Engine, images: &[String], nodes: &[String]) -
         let answers = wait::until(format!("the runtime of {node}"), RUNTIME_LIMIT, async || {
             match engine.within(node, &["ctr", "version"]).await {
                 Ok(_) => Seen::Done(()),
+                // Then it is called otherwise than we think.
+                Err(error) if made.load(Ordering::Relaxed) => Seen::Never(error.to_string()),
                 Err(error) => Seen::NotYet(error.to_string()),
             }
         });
@@ -195,11 +206,15 @@ mod tests {
             "save "*) echo archive >"$3" ;;
         esac"#;
         let engine = Engine::of(fake::tool(folder.path(), Which::Docker, script));
-        feed(&engine, &["a:1".into(), "b:1".into()], &["node".into()]).await.expect("fed");
+        let images = ["a:1".to_owned(), "b:1".to_owned()];
+        feed(&engine, &images, &["node".into()], &AtomicBool::new(false)).await.expect("fed");
         let calls = fake::calls(folder.path());
         let count = |what: &str| calls.iter().filter(|call| call.contains(what)).count();
         assert_eq!(count("exec node ctr version"), 2, "asked until it answered: {calls:?}");
         assert_eq!(count("docker save"), 1, "the engine has but one: {calls:?}");
         assert_eq!(count("images import"), 1, "{calls:?}");
+        std::fs::remove_file(folder.path().join("up")).expect("down again");
+        let fed = feed(&engine, &images, &["node".into()], &AtomicBool::new(true)).await;
+        fed.expect("a cluster that is made without a node of that name is not waited for");
     }
 }

@@ -8,9 +8,10 @@
 //!                       └─ no ── size, port ── mark ── create ◄────────────────┘ ── go on with Istio
 //! ```
 
-use std::cmp::Ordering;
+use std::cmp;
 use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -34,8 +35,6 @@ const LOCK_LIMIT: Duration = Duration::from_secs(900);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// And that of one that was just made.
 const NEW_LIMIT: Duration = Duration::from_secs(120);
-/// How long images may still be on their way when the nodes are there.
-const FEED_LIMIT: Duration = Duration::from_secs(10);
 
 /// The tools for one cluster, and where its things lie.
 pub(super) struct Shop {
@@ -192,12 +191,14 @@ impl Shop {
         let (found, order) = self.maker.found(&self.tool).await?;
         let (name, wanted) = (self.maker.name(), self.maker.version());
         match order {
-            Ordering::Less => {
+            cmp::Ordering::Less => {
                 let how = self.maker.which().how(wanted);
                 return Err(Error::Old { name, found, wanted: wanted.to_owned(), how });
             }
-            Ordering::Greater => tell(format!("note: {name} is {found}; meshquake was tried with {wanted}")),
-            Ordering::Equal => {}
+            cmp::Ordering::Greater => {
+                tell(format!("note: {name} is {found}; meshquake was tried with {wanted}"))
+            }
+            cmp::Ordering::Equal => {}
         }
         Ok(found)
     }
@@ -242,8 +243,9 @@ impl Shop {
             None => self.maker.nodes(self.name(), self.settings.cluster.profile),
         };
         let images = istio::images(istio::wanted(&self.settings));
+        let made = AtomicBool::new(false);
         let feed = async {
-            if let Err(error) = load::feed(&self.engine, &images, &nodes).await {
+            if let Err(error) = load::feed(&self.engine, &images, &nodes, &made).await {
                 tracing::debug!(%error, "images wait for the cluster");
             }
         };
@@ -252,8 +254,8 @@ impl Shop {
         tokio::select! {
             created = &mut create => {
                 created?;
-                // What is not there by then is brought in the ordinary way.
-                let _ = tokio::time::timeout(FEED_LIMIT, feed).await;
+                made.store(true, Ordering::Relaxed);
+                feed.await;
                 Ok(())
             }
             () = &mut feed => create.await,
