@@ -1,13 +1,19 @@
 //! The command line: one file a command. Standard output is the answer, standard error the progress.
 
+mod apply;
 mod check;
+mod clean;
 mod cluster;
 mod doctor;
+mod down;
+mod heal;
+mod logs;
+mod ls;
 mod on_cluster;
 mod print;
 mod report;
 mod run;
-mod world;
+mod up;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,25 +47,25 @@ enum Command {
     #[command(
         after_help = "Examples:\n  meshquake up pinning\n  meshquake up pinning --overlay unpinned\n  meshquake up pinning --layout per-service\n  meshquake up ./my/world"
     )]
-    Up(world::Up),
+    Up(up::Up),
     /// Apply objects to a world that is up, or delete them, and wait until every proxy has them
     #[command(
         after_help = "Examples:\n  meshquake apply -f routes.yaml\n  meshquake apply --delete -f routes.yaml"
     )]
-    Apply(world::Apply),
+    Apply(apply::Apply),
     /// List the worlds that are up and their pods
-    Ls(world::Ls),
+    Ls(ls::Ls),
     /// Print a pod's log
     #[command(
         after_help = "Examples:\n  meshquake logs microservice-b-v1 -f\n  meshquake logs microservice-b-v1-6c9f7d-x2x4x --container istio-proxy --tail 50"
     )]
-    Logs(world::Logs),
+    Logs(logs::Logs),
     /// Take a world down
-    Down(world::Down),
+    Down(down::Down),
     /// Take back whatever a crashed run left behind
-    Heal(world::Heal),
+    Heal(heal::Heal),
     /// Remove old runs, and with --cache the programs taken from their wheels
-    Clean(world::Clean),
+    Clean(clean::Clean),
     /// Say what this machine can run, and what is missing
     Doctor(doctor::Doctor),
     /// Write the reports of a run again, from its events

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use crate::problem::{self, Problems};
 use crate::report::console::Look;
 use crate::verdict::Exit;
 
@@ -37,4 +38,10 @@ pub fn trace() {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
     // Set twice only by a test that calls the command line within its own process.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Tells what is wrong with what a person wrote, and what became of it.
+pub fn refused(problems: &Problems, consequence: &str) -> Exit {
+    tell(problem::render(problems, consequence, progress_look().colour).trim_end());
+    Exit::REFUSED
 }
