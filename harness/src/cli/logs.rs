@@ -66,29 +66,36 @@ impl Logs {
             pod.name.starts_with(&self.pod)
         };
         let Some(pod) = status.pods.iter().find(fits) else {
-            let names = status.pods.iter().map(|pod| pod.name.as_str()).collect::<Vec<_>>();
-            let near = problem::nearest(&self.pod, names.iter().copied());
-            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-            return fail(
-                Exit::USAGE,
-                &format!("no pod `{}`{near}\n  pods are: {}", self.pod, names.join(", ")),
-            );
+            return no_pod(&self.pod, status.pods.iter().map(|pod| pod.name.as_str()));
         };
         let pods: Api<Pod> = Api::namespaced(world.verbs.client(), &pod.namespace);
-        let lines = match pods.log_stream(&pod.name, &self.params()).await {
-            Ok(stream) => stream.lines(),
-            Err(error) => return fail(Exit::USAGE, &chain(&error)),
-        };
-        let printed = lines.try_for_each(|line| async move {
-            answer(&line);
-            Ok(())
-        });
-        tokio::select! {
-            printed = printed => match printed {
-                Ok(()) => Exit::HELD,
-                Err(error) => fail(Exit::INTERNAL, &chain(&error)),
-            },
-            _ = tokio::signal::ctrl_c() => Exit::INTERRUPTED,
-        }
+        print(&pods, &pod.name, &self.params()).await
+    }
+}
+
+/// There is no pod whose name begins with what was asked for.
+pub fn no_pod<'n>(asked: &str, names: impl Iterator<Item = &'n str> + Clone) -> Exit {
+    let near = problem::nearest(asked, names.clone());
+    let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+    let known = names.collect::<Vec<_>>().join(", ");
+    fail(Exit::USAGE, &format!("no pod `{asked}`{near}\n  pods are: {known}"))
+}
+
+/// A pod's log, to its end or to Ctrl-C.
+pub async fn print(pods: &Api<Pod>, name: &str, params: &LogParams) -> Exit {
+    let lines = match pods.log_stream(name, params).await {
+        Ok(stream) => stream.lines(),
+        Err(error) => return fail(Exit::USAGE, &chain(&error)),
+    };
+    let printed = lines.try_for_each(|line| async move {
+        answer(&line);
+        Ok(())
+    });
+    tokio::select! {
+        printed = printed => match printed {
+            Ok(()) => Exit::HELD,
+            Err(error) => fail(Exit::INTERNAL, &chain(&error)),
+        },
+        _ = tokio::signal::ctrl_c() => Exit::INTERRUPTED,
     }
 }

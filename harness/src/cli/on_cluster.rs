@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use futures::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams, LogParams};
 use meshquake_xds::object::Object;
 use serde_json::{Value, json};
 
+use super::logs;
 use super::print::{answer, fail, tell};
 use crate::backend::Choice;
 use crate::backend::cluster::settings::Settings;
 use crate::backend::cluster::state::{self, Found, State};
 use crate::backend::cluster::{Cluster, Ground, RUN, heal as healing};
-use crate::problem;
 use crate::run::chain;
 use crate::verdict::Exit;
 use crate::world;
@@ -150,10 +149,7 @@ pub async fn logs(choice: &Choice, settings: &Settings, which: Which<'_>, mut pa
     let name = |pod: &Pod| pod.metadata.name.clone().unwrap_or_default();
     let Some(pod) = names.iter().find(|pod| name(pod).starts_with(which.pod)) else {
         let names = names.iter().map(name).collect::<Vec<_>>();
-        let near = problem::nearest(which.pod, names.iter().map(String::as_str));
-        let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-        let text = format!("no pod `{}`{near}\n  pods are: {}", which.pod, names.join(", "));
-        return fail(Exit::USAGE, &text);
+        return logs::no_pod(which.pod, names.iter().map(String::as_str));
     };
     // With a sidecar beside it, the app has to be named.
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
@@ -161,21 +157,7 @@ pub async fn logs(choice: &Choice, settings: &Settings, which: Which<'_>, mut pa
     params.container = params.container.or(app);
     let namespace = pod.metadata.namespace.clone().unwrap_or_default();
     let pods: Api<Pod> = Api::namespaced(ground.client.clone(), &namespace);
-    let lines = match pods.log_stream(&name(pod), &params).await {
-        Ok(stream) => stream.lines(),
-        Err(error) => return fail(Exit::USAGE, &chain(&error)),
-    };
-    let printed = lines.try_for_each(|line| async move {
-        answer(&line);
-        Ok(())
-    });
-    tokio::select! {
-        printed = printed => match printed {
-            Ok(()) => Exit::HELD,
-            Err(error) => fail(Exit::INTERNAL, &chain(&error)),
-        },
-        _ = tokio::signal::ctrl_c() => Exit::INTERRUPTED,
-    }
+    logs::print(&pods, &name(pod), &params).await
 }
 
 pub async fn down(choice: &Choice, settings: &Settings, run: Option<&str>, all: bool) -> Exit {

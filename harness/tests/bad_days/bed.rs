@@ -8,7 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use meshquake::backend::local::journal::{Journal, Reading};
 use meshquake::event::{ActionStep, Event, Phase, Record};
@@ -17,9 +17,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support;
+use crate::until::until;
 
-/// How often a condition is looked at.
-const BEAT: Duration = Duration::from_millis(10);
 /// How long anything ordinary may take on a busy machine: a world up, a run's next phase.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long anything of a run may outlive its supervisor or client.
@@ -32,18 +31,6 @@ pub fn cannot_run() -> bool {
         let _unread = writeln!(std::io::stderr(), "skipped: {why}");
     }
     missing.is_some()
-}
-
-/// Looks until there is something; `last` says what was there instead.
-pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
-    let began = Instant::now();
-    loop {
-        match look() {
-            Ok(seen) => return seen,
-            Err(last) if began.elapsed() > limit => panic!("not {what} within {limit:?}: {last}"),
-            Err(_) => std::thread::sleep(BEAT),
-        }
-    }
 }
 
 /// Folders of one test. When it ends, whatever it has left running is killed.

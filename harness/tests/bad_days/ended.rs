@@ -13,6 +13,8 @@ use crate::support;
 
 /// From the signal to the end of the program: 5 s are promised, and a machine busy with other things gets more.
 const LIMIT: Duration = Duration::from_secs(20);
+/// From the signal to the moment at which the fault is being taken back.
+const AT_ONCE_MS: i64 = 5000;
 
 #[test]
 fn ctrl_c_during_a_fault() {
@@ -37,9 +39,11 @@ fn by_signal(signal: Signal, exit: i32) {
     let bed = Bed::new();
     let mut run = bed.run("run", LONG, &[]);
     run.wait_for_proof();
+    let signalled = now();
     run.signal(signal);
     let status = run.end(LIMIT);
     assert_eq!(status.code(), Some(exit), "{status}\n{}", run.said());
+    undone_at_once(&run, signalled);
     undone_and_reported(&bed, &run);
     bed.only_left(&[], Duration::ZERO);
 }
@@ -82,11 +86,15 @@ fn an_output_that_nobody_reads() {
     drop((run.child.stdout.take(), run.child.stderr.take()));
     let status = run.end(LIMIT);
     assert_eq!(status.code(), Some(130), "{status}");
-    let asked = |event: &Event| matches!(event, Event::Action { step: ActionStep::UndoAsked, .. });
-    let asked = run.records().iter().find(|record| asked(&record.event)).map(|record| record.at - closed);
-    assert!(asked.is_some_and(|after| after < 5000), "the undo was asked {asked:?} ms after");
+    undone_at_once(&run, closed);
     undone_and_reported(&bed, &run);
     bed.only_left(&[], Duration::ZERO);
+}
+
+fn undone_at_once(run: &Run, since: i64) {
+    let asked = |event: &Event| matches!(event, Event::Action { step: ActionStep::UndoAsked, .. });
+    let asked = run.records().iter().find(|record| asked(&record.event)).map(|record| record.at - since);
+    assert!(asked.is_some_and(|after| after < AT_ONCE_MS), "the undo was asked {asked:?} ms after");
 }
 
 fn undone_and_reported(bed: &Bed, run: &Run) {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::bed::{AFTERLIFE, Bed, cannot_run, until};
+use crate::bed::{AFTERLIFE, Bed, cannot_run};
+use crate::until::until;
 
 const OBJECTS: &str = r#"
 apiVersion: v1

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::bed::{AFTERLIFE, Bed, PATIENCE, cannot_run, until};
+use crate::bed::{AFTERLIFE, Bed, PATIENCE, cannot_run};
 use crate::killed::{LONG, SHORT};
 use crate::support;
+use crate::until::until;
 
 #[test]
 fn a_run_in_a_world_that_is_up_leaves_it_up() {

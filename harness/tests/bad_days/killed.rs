@@ -5,8 +5,9 @@ use std::time::Duration;
 use meshquake::event::Phase;
 use rustix::process::Signal;
 
-use crate::bed::{AFTERLIFE, Bed, PATIENCE, World, cannot_run, kill_supervisor, until};
+use crate::bed::{AFTERLIFE, Bed, PATIENCE, World, cannot_run, kill_supervisor};
 use crate::support;
+use crate::until::until;
 
 /// Long enough in every phase to be met there.
 pub const LONG: &str = r#"

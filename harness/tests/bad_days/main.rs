@@ -5,6 +5,8 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../support/until.rs"]
+mod until;
 
 // The folders of one test, what runs in them, and what is left.
 mod bed;

@@ -3,7 +3,8 @@
 use meshquake::backend::objects::ObjectRef;
 use serde_json::json;
 
-use crate::site::{ILL, PATIENCE, Site, until};
+use crate::site::{ILL, PATIENCE, Site};
+use crate::until::until;
 
 pub fn an_image_that_does_not_exist(site: &Site) {
     site.does_not_come_up(

@@ -8,8 +8,9 @@ use std::time::Duration;
 use meshquake::backend::objects::ObjectRef;
 use rustix::process::Signal;
 
-use crate::site::{Begun, ILL, PATIENCE, Site, until};
+use crate::site::{Begun, ILL, PATIENCE, Site};
 use crate::support;
+use crate::until::until;
 
 pub fn ctrl_c_on_the_way_up(site: &Site) {
     site.no_world();

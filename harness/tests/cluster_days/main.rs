@@ -7,6 +7,8 @@
 mod support;
 #[path = "../support/tiers.rs"]
 mod tiers;
+#[path = "../support/until.rs"]
+mod until;
 
 // The cluster as a test sees it, and the program in it.
 mod site;

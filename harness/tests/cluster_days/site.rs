@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams};
@@ -15,10 +15,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::support;
+use crate::until::until;
 
 /// How long anything ordinary may take on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(120);
-const BEAT: Duration = Duration::from_millis(50);
 
 pub struct Site {
     pub backend: &'static str,
@@ -152,17 +152,5 @@ impl Drop for Begun {
         // One that has ended does not mind.
         let _killed = self.0.kill();
         let _reaped = self.0.wait();
-    }
-}
-
-/// Looks until there is something; `last` says what was there instead.
-pub fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
-    let began = Instant::now();
-    loop {
-        match look() {
-            Ok(seen) => return seen,
-            Err(last) if began.elapsed() > limit => panic!("not {what} within {limit:?}: {last}"),
-            Err(_) => std::thread::sleep(BEAT),
-        }
     }
 }
