@@ -84,7 +84,7 @@ impl Rendering {
         let notes = [
             problem.found.as_ref().map(|text| format!("found: {text}")),
             problem.allowed.as_ref().map(|text| format!("allowed: {text}")),
-            problem.help.clone(),
+            problem.help.as_ref().map(ToString::to_string),
         ];
         for note in notes.iter().flatten() {
             let _ = writeln!(out, " {margin} · {}", harmless(note));
@@ -151,7 +151,7 @@ fn excerpt(line: &str, problem: &Problem) -> (String, usize, usize) {
 
 /// What in the line the problem is about: a word that its text quotes, or the line's whole content.
 fn marked(line: &str, problem: &Problem) -> (usize, usize) {
-    let texts = std::iter::once(&problem.title).chain(&problem.found);
+    let texts = std::iter::once(problem.title.as_str()).chain(problem.found.as_deref());
     let quoted = texts.flat_map(|text| text.split('`').skip(1).step_by(2));
     for word in quoted.filter(|word| !word.is_empty()) {
         if let Some(at) = whole_word(line, word) {

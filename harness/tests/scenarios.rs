@@ -96,6 +96,8 @@ fn was_starved(answer: &[u8]) -> bool {
     let starved = |cause: &serde_json::Value| {
         cause["text"].as_str().is_some_and(|text| text.starts_with("the load generator was the bottleneck"))
     };
-    let measured = |cause: &serde_json::Value| cause["kind"] == "inconclusive" || cause["kind"] == "failed";
+    let measured = |cause: &serde_json::Value| {
+        ["inconclusive", "failed", "not-steady"].iter().any(|kind| cause["kind"] == *kind)
+    };
     causes.iter().any(starved) && causes.iter().all(measured)
 }

@@ -20,6 +20,7 @@ use crate::action::Undo;
 use crate::event::{Collected, WorldUp};
 use crate::judge::{Prometheus, Target};
 use crate::load::Host;
+use crate::problem::Problems;
 use crate::run::folder::Events;
 use crate::world::{Image, World};
 use chaos::Switch;
@@ -51,6 +52,14 @@ impl Choice {
             Choice::Kind => "kind",
             Choice::K3d => "k3d",
             Choice::Context { .. } => "context",
+        }
+    }
+
+    /// Of all that is wrong with a world, what is wrong with it here.
+    pub fn minds(&self, problems: Problems) -> Problems {
+        match self {
+            Choice::Local => problems,
+            Choice::Kind | Choice::K3d | Choice::Context { .. } => problems.split().0,
         }
     }
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{
     Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams,
-    PostParams,
+    PostParams, ValidationDirective,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -221,7 +221,9 @@ impl Objects {
         self.apply_by(object, PatchParams::apply(FIELD_MANAGER).force()).await
     }
 
+    /// A field that the server does not know is an error, never dropped in silence.
     async fn apply_by(&self, object: &Value, params: PatchParams) -> Result<Value, Error> {
+        let params = PatchParams { field_validation: Some(ValidationDirective::Strict), ..params };
         let reference = ObjectRef::of(object);
         let applied = self
             .dynamic(&reference)

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::cluster::Where;
 use super::print::{answer, tell};
 use super::run::read;
 use crate::verdict::Exit;
@@ -11,11 +12,17 @@ pub struct Check {
     /// Scenario files, or bare names from `scenarios/`
     #[arg(required = true, value_name = "SCENARIO")]
     scenarios: Vec<String>,
+    #[command(flatten)]
+    place: Where,
 }
 
 impl Check {
     pub fn execute(self) -> Exit {
-        match read(&self.scenarios) {
+        let (choice, _) = match self.place.resolve() {
+            Ok(place) => place,
+            Err(exit) => return exit,
+        };
+        match read(&self.scenarios, &choice) {
             Err(exit) => exit,
             Ok(scenarios) => {
                 for scenario in &scenarios {

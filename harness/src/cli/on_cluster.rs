@@ -65,8 +65,7 @@ pub async fn apply(choice: &Choice, settings: &Settings, run: Option<&str>, chan
         Ok(cluster) => cluster,
         Err(why) => return fail(Exit::INTERNAL, &why),
     };
-    let objects = change.objects.iter().map(|object| object.value.clone()).collect::<Vec<Value>>();
-    let changed = cluster.change(objects, change.delete, change.force).await;
+    let changed = cluster.change(change.objects, change.delete, change.force).await;
     let converged = match &changed {
         Ok(()) => cluster.converged(CONVERGE_LIMIT).await,
         Err(_) => Ok(()),

@@ -55,7 +55,11 @@ pub struct Run {
 
 impl Run {
     pub async fn execute(self) -> Exit {
-        let scenarios = match read(&self.scenarios) {
+        let (choice, settings) = match self.place.resolve() {
+            Ok(place) => place,
+            Err(exit) => return exit,
+        };
+        let scenarios = match read(&self.scenarios, &choice) {
             Ok(scenarios) => scenarios,
             Err(exit) => return exit,
         };
@@ -64,10 +68,6 @@ impl Run {
             return fail(Exit::INTERNAL, &format!("signals cannot be handled: {error}"));
         }
         stop.on_unread();
-        let (choice, settings) = match self.place.resolve() {
-            Ok(place) => place,
-            Err(exit) => return exit,
-        };
         let (mut worst, mut was_up) = (Exit::HELD, false);
         for scenario in &scenarios {
             let (exit, came_up) = self.one(scenario, &choice, &settings, &stop).await;
@@ -150,8 +150,8 @@ impl Run {
     }
 }
 
-/// Reads all scenarios before anything is started.
-pub fn read(names: &[String]) -> Result<Vec<Scenario>, Exit> {
+/// The scenarios of these names, checked, and whether they are possible there; what is wrong has been told.
+pub fn read(names: &[String], choice: &Choice) -> Result<Vec<Scenario>, Exit> {
     let mut scenarios = Vec::new();
     let mut refused = false;
     for name in names {
@@ -163,7 +163,8 @@ pub fn read(names: &[String]) -> Result<Vec<Scenario>, Exit> {
                 continue;
             }
         };
-        match Scenario::from_file(&path) {
+        let checked = Scenario::from_file(&path).map_err(|problems| choice.minds(problems));
+        match checked.and_then(|scenario| scenario.world.fits(choice).map(|()| scenario)) {
             Ok(scenario) => scenarios.push(scenario),
             Err(problems) => {
                 let colour = progress_look().colour;

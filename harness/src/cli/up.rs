@@ -39,7 +39,13 @@ impl Up {
     pub async fn execute(self) -> Exit {
         let here = Place::new("command line", 1);
         let overlay = self.overlay.as_deref();
-        let world = match World::laid(self.layout, &self.world, overlay, Path::new("."), &here) {
+        let (choice, settings) = match self.place.resolve() {
+            Ok(place) => place,
+            Err(exit) => return exit,
+        };
+        let laid = World::laid(self.layout, &self.world, overlay, Path::new("."), &here);
+        let laid = laid.map_err(|problems| choice.minds(problems));
+        let world = match laid.and_then(|world| world.fits(&choice).map(|()| world)) {
             Ok(world) => world,
             Err(problems) => return refused(&problems, problem::NOTHING_STARTED),
         };
@@ -52,10 +58,6 @@ impl Up {
         if let Err(error) = stop.on_signals() {
             return fail(Exit::INTERNAL, &format!("signals cannot be handled: {error}"));
         }
-        let (choice, settings) = match self.place.resolve() {
-            Ok(place) => place,
-            Err(exit) => return exit,
-        };
         let begun = Begun::default();
         match stop.unless(self.raise(&world, &choice, &settings, &begun)).await {
             // Dropping it gave up the supervisor's input, so what was begun goes down again. A cluster has none.

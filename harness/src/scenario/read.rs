@@ -80,6 +80,9 @@ fn read(node: &Node, path: &Path, shown: &str, text: String, problems: &mut Prob
             check::action(step, &names, &mut warnings);
         }
     }
+    if let Some(world) = world.as_ref().filter(|_| !problems.is_empty()) {
+        problems.extend(world.beyond_local.clone());
+    }
     Some(Scenario {
         file: shown.to_owned(),
         path: path.to_owned(),

@@ -22,6 +22,7 @@ use meshquake_xds::object::Object;
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
+use crate::backend::Choice;
 use crate::problem::{Place, Problem, Problems, nearest};
 pub use check::{Written, check_objects};
 pub use file::{Build, Image};
@@ -50,6 +51,8 @@ pub struct World {
     pub calls: Vec<(String, String)>,
     /// What is inert on `local`, and what is probably not meant.
     pub findings: Findings,
+    /// What is good on a cluster and more than `local` can do.
+    pub beyond_local: Problems,
     /// Every file that the world is made of.
     pub files: Vec<PathBuf>,
     pub rendered_by: Renderer,
@@ -91,10 +94,11 @@ impl World {
         let mut objects = objects(&rendered.objects);
         let mut findings = check::check(&objects, &file, &mut problems);
         // What is wrong is told in the names that were written.
-        if layout != Layout::Single && problems.is_empty() {
+        if layout != Layout::Single && problems.0.iter().all(|problem| problem.beyond_local) {
             match layout.lay(rendered.objects) {
                 Ok(laid) => {
                     objects = self::objects(&laid);
+                    problems = Problems::default();
                     findings = check::check(&objects, &file, &mut problems);
                 }
                 Err(found) => problems.extend(found),
@@ -104,7 +108,12 @@ impl World {
         files.push(file_path);
         files.sort();
         files.dedup();
-        let world = Self {
+        let (wrong, mut beyond_local) = problems.split();
+        if !wrong.is_empty() {
+            beyond_local.extend(wrong);
+            return Err(all(beyond_local));
+        }
+        Ok(Self {
             name: layout.named(found.name),
             folder: found.folder,
             about: file.about,
@@ -115,10 +124,15 @@ impl World {
             entry: file.entry.map(|(app, _)| app),
             calls: file.calls.into_iter().map(|(caller, callee, _)| (caller, callee)).collect(),
             findings,
+            beyond_local: all(beyond_local),
             files,
             rendered_by: rendered.by,
-        };
-        problems.into_result(world)
+        })
+    }
+
+    /// Whether it can be brought up there at all, as far as that shows before anything is started.
+    pub fn fits(&self, choice: &Choice) -> Result<(), Problems> {
+        choice.minds(self.beyond_local.clone()).into_result(())
     }
 
     pub fn deployments(&self) -> Vec<Deployment> {

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Renderer, World};
+use crate::backend::Choice;
 use crate::problem::{Place, Problems, plain};
 
 fn package() -> &'static Path {
@@ -115,4 +116,28 @@ fn a_folder_without_a_world_file_is_told() {
 fn paths_are_shown_from_here() {
     assert_eq!(super::shown(Path::new("./a/../b.yaml")), "b.yaml");
     assert_eq!(super::shown(&PathBuf::from("/nowhere/x.yaml")), "/nowhere/x.yaml");
+}
+
+#[test]
+fn what_only_a_cluster_can_run_is_refused_on_local_alone() {
+    let world = good("./wide", None);
+    let told = plain(&world.fits(&Choice::Local).expect_err("too much for processes"));
+    for part in
+        ["StatefulSet", "PodDisruptionBudget", "NetworkPolicy", "AuthorizationPolicy", "PriorityClass"]
+    {
+        assert!(
+            told.contains(&format!("kind `{part}`")) || told.contains(&format!("kind {part}")),
+            "{part}: {told}"
+        );
+    }
+    world.fits(&Choice::Kind).expect("a cluster runs them all");
+}
+
+#[test]
+fn what_is_wrong_is_wrong_on_clusters_too() {
+    let place = Place::new("scenario.yaml", 3);
+    let problems = World::load("./bad", None, &package().join("tests/fixtures/worlds"), &place);
+    let everywhere = Choice::Kind.minds(problems.expect_err("the world is bad"));
+    assert!(everywhere.0.iter().any(|problem| problem.title.contains("unknown field")), "{everywhere}");
+    assert!(!everywhere.0.iter().any(|problem| problem.beyond_local), "{everywhere}");
 }

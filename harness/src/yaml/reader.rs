@@ -285,7 +285,7 @@ impl<'t> Reader<'t> {
             _ => (format!("this is not YAML: {}", error.info()), None),
         };
         let mut problem = Problem::new(&place, title);
-        problem.help = help.map(str::to_owned);
+        problem.help = help.map(Box::from);
         self.problems.push(problem);
     }
 

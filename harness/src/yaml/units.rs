@@ -27,7 +27,7 @@ impl Node {
             _ => None,
         };
         let mut problem = self.expected("text");
-        problem.help = help;
+        problem.help = help.map(Box::from);
         problems.push(problem);
         None
     }
@@ -184,7 +184,7 @@ impl Node {
                 let what = allowed.split_once(" such as").map_or(allowed, |(what, _)| what);
                 let what = what.split_once(" from").map_or(what, |(what, _)| what);
                 let mut problem = self.expected(what).allowed(allowed);
-                problem.help = help;
+                problem.help = help.map(Box::from);
                 problems.push(problem);
                 None
             }

@@ -59,15 +59,79 @@ objectives:
     during: {success: {journey: chain}, at-least: 20%, min-samples: 10}
 "#;
 
+pub fn ctrl_c_in_warm_up(site: &Site) {
+    site.no_world();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut run = begin(site, folder.path(), &LONG.replace("warm-up: 1s", "warm-up: 60s"));
+    shows(&mut run, folder.path(), "warm-up");
+    run.signal(Signal::INT);
+    assert_eq!(run.end(), Some(130), "{}", events(folder.path()));
+    assert!(reported(folder.path()), "a run that is given up tells how far it came");
+    site.no_world();
+}
+
+pub fn killed_in_warm_up(site: &Site) {
+    site.no_world();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut run = begin(site, folder.path(), &LONG.replace("warm-up: 1s", "warm-up: 60s"));
+    shows(&mut run, folder.path(), "warm-up");
+    run.signal(Signal::KILL);
+    run.end();
+    // Its world is nobody's any more, so the next one takes it down.
+    site.ends(&["up", ILL], 0);
+    assert!(site.namespace("pinning").is_none_or(|left| left.metadata.deletion_timestamp.is_some()));
+    site.ends(&["down"], 0);
+    site.no_world();
+}
+
+pub fn ctrl_c_in_a_fault(site: &Site) {
+    site.no_world();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut run = begin(site, folder.path(), LONG);
+    shows(&mut run, folder.path(), "\"proved\"");
+    run.signal(Signal::INT);
+    assert_eq!(run.end(), Some(130), "{}", events(folder.path()));
+    let events = events(folder.path());
+    assert!(events.contains("undo-verified"), "the fault was taken back: {events}");
+    assert!(reported(folder.path()));
+    site.no_world();
+}
+
+pub fn killed_on_the_way_down(site: &Site) {
+    site.no_world();
+    site.ends(&["up", ILL], 0);
+    let mut down = site.begin(&["down"]);
+    until("on its way down", PATIENCE, || match site.namespace("ill") {
+        Some(there) if there.metadata.deletion_timestamp.is_none() && down.runs() => {
+            Err("it stands".to_owned())
+        }
+        _ => Ok(()),
+    });
+    down.signal(Signal::KILL);
+    down.end();
+    site.ends(&["up", ILL], 0);
+    site.ends(&["down"], 0);
+    site.no_world();
+}
+
+fn shows(run: &mut Begun, folder: &Path, what: &str) {
+    until(what, PATIENCE, || {
+        assert!(run.runs(), "it ended before: {}", events(folder));
+        let events = events(folder);
+        if events.contains(what) { Ok(()) } else { Err(events) }
+    });
+}
+
+fn reported(folder: &Path) -> bool {
+    let runs = fs::read_dir(folder.join("reports")).into_iter().flatten().flatten();
+    runs.map(|run| run.path().join("report.html")).any(|report| report.exists())
+}
+
 pub fn killed_in_a_fault(site: &Site) {
     site.no_world();
     let folder = tempfile::tempdir().expect("a folder");
     let mut run = begin(site, folder.path(), LONG);
-    until("the fault proved", PATIENCE, || {
-        assert!(run.runs(), "it ended before: {}", events(folder.path()));
-        let events = events(folder.path());
-        if events.contains("\"proved\"") { Ok(()) } else { Err(events) }
-    });
+    shows(&mut run, folder.path(), "\"proved\"");
     let route =
         ObjectRef::new("networking.istio.io/v1", "VirtualService", "pinning", "microservice-c-routing");
     let faulty = site.get(&route).expect("the route");
@@ -104,11 +168,7 @@ pub fn no_api_server_for_ten_seconds(site: &Site) {
     site.no_world();
     let folder = tempfile::tempdir().expect("a folder");
     let mut run = begin(site, folder.path(), CALM);
-    until("under load", PATIENCE, || {
-        assert!(run.runs(), "it ended before: {}", events(folder.path()));
-        let events = events(folder.path());
-        if events.contains("load-second") { Ok(()) } else { Err(events) }
-    });
+    shows(&mut run, folder.path(), "load-second");
     let server = Stopped::api_server(site);
     std::thread::sleep(Duration::from_secs(10));
     drop(server);

@@ -16,25 +16,47 @@ mod site;
 // Worlds that cannot come up: what they say, and what is left.
 mod ill;
 
-// Ended or killed on the way up, in a fault; somebody heals.
+// What local cannot run, and what no cluster has.
+mod wide;
+
+// Ended or killed in each phase of a world and a run; somebody heals.
 mod killed;
+
+// Clusters of others: named, looked at, never made or removed.
+mod foreign;
+
+// A cluster that is only half made.
+mod made;
 
 use libtest_mimic::{Arguments, Trial};
 use site::Site;
 
 type Test = (&'static str, fn(&Site));
 
-const TESTS: [Test; 10] = [
+const TESTS: &[Test] = &[
     ("an_image_that_does_not_exist", ill::an_image_that_does_not_exist),
     ("an_app_that_crashes", ill::an_app_that_crashes),
     ("a_quota_that_is_exceeded", ill::a_quota_that_is_exceeded),
     ("a_policy_that_refuses", ill::a_policy_that_refuses),
     ("somebody_elses_namespace", ill::somebody_elses_namespace),
     ("a_world_that_is_up_already", ill::a_world_that_is_up_already),
+    ("what_only_a_cluster_can_run", wide::what_only_a_cluster_can_run),
+    ("a_kind_that_the_cluster_does_not_have", wide::a_kind_that_the_cluster_does_not_have),
     ("ctrl_c_on_the_way_up", killed::ctrl_c_on_the_way_up),
     ("killed_on_the_way_up", killed::killed_on_the_way_up),
+    ("ctrl_c_in_warm_up", killed::ctrl_c_in_warm_up),
+    ("killed_in_warm_up", killed::killed_in_warm_up),
+    ("ctrl_c_in_a_fault", killed::ctrl_c_in_a_fault),
     ("killed_in_a_fault", killed::killed_in_a_fault),
+    ("killed_on_the_way_down", killed::killed_on_the_way_down),
     ("no_api_server_for_ten_seconds", killed::no_api_server_for_ten_seconds),
+    ("a_context_is_named_and_never_guessed", foreign::a_context_is_named_and_never_guessed),
+    ("what_looks_like_production_is_left_alone", foreign::what_looks_like_production_is_left_alone),
+    ("a_run_on_a_cluster_of_somebody_elses", foreign::a_run_on_a_cluster_of_somebody_elses),
+    ("another_revision_of_istio", foreign::another_revision_of_istio),
+    ("no_istio_at_all", foreign::no_istio_at_all),
+    ("ctrl_c_while_the_cluster_is_made", made::ctrl_c_while_the_cluster_is_made),
+    ("killed_while_the_cluster_is_made", made::killed_while_the_cluster_is_made),
 ];
 
 fn main() {
@@ -49,7 +71,7 @@ fn main() {
             return vec![Trial::test(name, || Ok(())).with_ignored_flag(true)];
         }
         let missing = if arguments.list { None } else { tiers::missing(backend) };
-        TESTS.into_iter().map(|test| trial(backend, test, missing.as_deref())).collect()
+        TESTS.iter().map(|test| trial(backend, *test, missing.as_deref())).collect()
     });
     libtest_mimic::run(&arguments, trials.collect()).exit();
 }

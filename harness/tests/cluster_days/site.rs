@@ -1,7 +1,8 @@
 //! The cluster as a test sees it, past the program: by a client of its own.
 
+use std::fs;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
@@ -127,10 +128,37 @@ impl Site {
 /// One service, with overlays in which it is ill.
 pub const ILL: &str = "harness/tests/fixtures/worlds/ill";
 
+/// The settings of the suite with another line or two in this table, as a file in `folder`; paths in it stay those of
+/// the suite's own file.
+pub fn config_with(folder: &Path, table: &str, lines: &str) -> PathBuf {
+    let suite = std::env::var_os("MESHQUAKE_CONFIG").map(PathBuf::from);
+    let text = suite.as_ref().map_or(String::new(), |file| fs::read_to_string(file).expect("settings"));
+    let header = format!("[{table}]\n");
+    let text = match text.contains(&header) {
+        true => text.replace(&header, &format!("{header}{lines}\n")),
+        false => format!("{text}\n{header}{lines}\n"),
+    };
+    // Relative paths start from where the suite's file lies.
+    let beside = suite.and_then(|file| Some(file.canonicalize().ok()?.parent()?.to_owned()));
+    for entry in beside.iter().flat_map(|beside| fs::read_dir(beside).into_iter().flatten().flatten()) {
+        let link = folder.join(entry.file_name());
+        if text.contains(&*entry.file_name().to_string_lossy()) && !link.exists() {
+            std::os::unix::fs::symlink(entry.path(), link).expect("linked");
+        }
+    }
+    let file = folder.join(format!("{table}.toml"));
+    fs::write(&file, text).expect("written");
+    file
+}
+
 /// A program that runs; one of a failed test is killed.
 pub struct Begun(Child);
 
 impl Begun {
+    pub fn of(child: Child) -> Self {
+        Self(child)
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.0), signal).expect("it can be signalled");
     }

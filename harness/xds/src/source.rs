@@ -38,29 +38,43 @@ pub struct Problem {
     /// What is wrong, a lower-case fragment with the value in it: ``unknown field `protocl` ``.
     pub title: String,
     /// The value found, where the title does not say it.
-    pub found: Option<String>,
+    pub found: Option<Box<str>>,
     /// What would be allowed there.
-    pub allowed: Option<String>,
+    pub allowed: Option<Box<str>>,
     /// What to do about it: the nearest name, or the likely cause.
-    pub help: Option<String>,
+    pub help: Option<Box<str>>,
+    /// It may be good on a real Istio; only what is built here cannot do it.
+    pub beyond_local: bool,
 }
 
 impl Problem {
     pub fn new(place: &Place, title: impl Into<String>) -> Self {
-        Self { place: place.clone(), title: title.into(), found: None, allowed: None, help: None }
+        Self {
+            place: place.clone(),
+            title: title.into(),
+            found: None,
+            allowed: None,
+            help: None,
+            beyond_local: false,
+        }
     }
 
-    pub fn found(mut self, found: impl Into<String>) -> Self {
+    pub fn beyond_local(mut self) -> Self {
+        self.beyond_local = true;
+        self
+    }
+
+    pub fn found(mut self, found: impl Into<Box<str>>) -> Self {
         self.found = Some(found.into());
         self
     }
 
-    pub fn allowed(mut self, allowed: impl Into<String>) -> Self {
+    pub fn allowed(mut self, allowed: impl Into<Box<str>>) -> Self {
         self.allowed = Some(allowed.into());
         self
     }
 
-    pub fn help(mut self, help: impl Into<String>) -> Self {
+    pub fn help(mut self, help: impl Into<Box<str>>) -> Self {
         self.help = Some(help.into());
         self
     }
@@ -81,6 +95,12 @@ impl Problems {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// What is wrong anywhere, and what is only more than `local` can do.
+    pub fn split(self) -> (Problems, Problems) {
+        let (beyond, wrong) = self.0.into_iter().partition(|problem| problem.beyond_local);
+        (Problems(wrong), Problems(beyond))
     }
 
     /// `Ok(value)` when nothing is wrong, otherwise the problems by file and line, each once.

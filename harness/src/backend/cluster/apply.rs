@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, DeleteParams, ListParams};
+use kube::api::Api;
 use serde_json::Value;
 
 use super::world::{self, Injection, Placed, RUN};
@@ -206,66 +206,6 @@ pub async fn change(
     Ok(())
 }
 
-/// What worlds consist of and what we add to them. The ConfigMaps come last: by one of them the run is known.
-const MADE: [(&str, &str); 16] = [
-    ("apps/v1", "Deployment"),
-    ("batch/v1", "Job"),
-    ("v1", "Service"),
-    ("v1", "ServiceAccount"),
-    ("v1", "Secret"),
-    ("networking.istio.io/v1", "VirtualService"),
-    ("networking.istio.io/v1", "DestinationRule"),
-    ("networking.istio.io/v1", "Gateway"),
-    ("networking.istio.io/v1", "ServiceEntry"),
-    ("networking.istio.io/v1", "Sidecar"),
-    ("networking.istio.io/v1alpha3", "EnvoyFilter"),
-    ("security.istio.io/v1", "PeerAuthentication"),
-    ("security.istio.io/v1", "AuthorizationPolicy"),
-    ("security.istio.io/v1", "RequestAuthentication"),
-    ("telemetry.istio.io/v1", "Telemetry"),
-    ("v1", "ConfigMap"),
-];
-
-/// Deletes what a run has made, and nothing else; returns when the cluster has begun with it. `found` are the namespaces
-/// that stay, `made` what is in no namespace or of another kind than the usual.
-pub async fn delete(
-    client: &kube::Client,
-    run: &str,
-    found: &[String],
-    made: &[ObjectRef],
-) -> Result<(), Error> {
-    let namespaces: Api<Namespace> = Api::all(client.clone());
-    let ours = format!("{RUN}={run},{}={}", world::MANAGED_BY, world::MESHQUAKE);
-    for namespace in namespaces.list(&ListParams::default().labels(&ours)).await? {
-        let name = namespace.metadata.name.unwrap_or_default();
-        match namespaces.delete(&name, &DeleteParams::background()).await {
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
-            other => drop(other?),
-        }
-    }
-    let objects = Objects::new(client.clone());
-    for object in
-        made.iter().filter(|object| object.namespace.is_empty() || found.contains(&object.namespace))
-    {
-        let Some(there) = objects.get(object).await? else { continue };
-        if there.pointer("/metadata/labels").is_some_and(|labels| labels[RUN] == run) {
-            objects.delete(object).await?;
-        }
-    }
-    for namespace in found {
-        for (version, kind) in MADE {
-            let there = match objects.labelled(version, kind, namespace, &format!("{RUN}={run}")).await {
-                Err(error) if error.is_absent() => continue,
-                there => there?,
-            };
-            for object in there {
-                objects.delete(&ObjectRef::of(&object)).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -365,42 +305,5 @@ mod tests {
         });
         let error = objects(&Objects::new(client), &placed()).await.expect_err("it is refused");
         assert!(chain(&error).contains("admission webhook \"policy.example\" denied the request: no"));
-    }
-
-    #[tokio::test]
-    async fn down_deletes_what_carries_the_run_and_nothing_else() {
-        let (client, asked) = fake_api::client(|line| match line {
-            "GET /api/v1/namespaces" => Some((
-                200,
-                json!({"apiVersion": "v1", "kind": "NamespaceList",
-                "metadata": {}, "items": [{"metadata": {"name": "made", "labels": {RUN: "r"}}}]}),
-            )),
-            "GET /api/v1/namespaces/shop/services/web" => {
-                let mut ours = service("shop");
-                ours["metadata"]["labels"] = json!({RUN: "r"});
-                Some((200, ours))
-            }
-            "GET /api/v1/namespaces/shop/services/theirs" => Some((200, service("shop"))),
-            "GET /api/v1/namespaces/shop/configmaps" => Some((
-                200,
-                json!({"apiVersion": "v1",
-                "kind": "ConfigMapList", "metadata": {},
-                "items": [{"metadata": {"name": "meshquake-run", "namespace": "shop"}}]}),
-            )),
-            line if line.starts_with("DELETE ") => Some((
-                200,
-                json!({"apiVersion": "v1", "kind": "Status",
-                "status": "Success", "metadata": {}}),
-            )),
-            _ => None,
-        });
-        let made = ["web", "theirs", "gone"].map(|name| ObjectRef::new("v1", "Service", "shop", name));
-        delete(&client, "r", &["shop".to_owned()], &made).await.expect("deleted");
-        let expected = [
-            "DELETE /api/v1/namespaces/made",
-            "DELETE /api/v1/namespaces/shop/services/web",
-            "DELETE /api/v1/namespaces/shop/configmaps/meshquake-run",
-        ];
-        assert_eq!(asked.changes(), expected);
     }
 }

@@ -11,7 +11,7 @@ use kube::api::{Api, ListParams};
 use super::provision::{self, Reached, Step};
 use super::settings::Settings;
 use super::state::{self, State};
-use super::{apply, heal, patient, scrape, world};
+use super::{heal, patient, scrape, take_down, world};
 use crate::backend::Choice;
 use crate::backend::local::dirs::{self, Dirs};
 use crate::judge::Prometheus;
@@ -119,7 +119,7 @@ impl Ground {
 
     /// Deletes what a run has made; returns when the cluster has begun with it.
     pub async fn delete(&self, state: &State) -> Result<(), String> {
-        apply::delete(&self.client, &state.run, &state.found, &state.objects)
+        take_down::take_down(&self.client, &state.run, &state.found, &state.objects)
             .await
             .map_err(|error| chain(&error))
     }

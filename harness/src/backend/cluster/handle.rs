@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
+use meshquake_xds::object::Object;
 use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::forward::Forward;
 use super::ground::Ground;
+use super::kinds::Kinds;
 use super::load::Workers;
 use super::provision::Step;
 use super::proxies::{self, Whose};
@@ -161,8 +163,10 @@ impl Cluster {
     }
 
     /// Applies or deletes objects of a person's; what is not this run's is left alone.
-    pub async fn change(&self, objects: Vec<Value>, delete: bool, force: bool) -> Result<(), String> {
-        let objects = world::belonging(objects, &self.state.run);
+    pub async fn change(&self, objects: &[Object], delete: bool, force: bool) -> Result<(), String> {
+        let kinds = Kinds::of(&self.ground.client, objects).await.map_err(|error| error.to_string())?;
+        let objects = objects.iter().map(|object| object.value.clone()).collect();
+        let objects = world::belonging(objects, &self.state.run, &kinds);
         apply::change(&self.objects, &objects, &self.state.run, delete, force)
             .await
             .map_err(|error| chain(&error))

@@ -6,10 +6,10 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::apply;
 use super::ground::Ground;
 use super::handle::Cluster;
 use super::state::{self, Found, State};
+use super::take_down;
 use crate::action::Undo;
 use crate::backend::Backend;
 use crate::backend::local::journal::{Intent, Journal, Reading};
@@ -150,7 +150,7 @@ async fn by_journal(ground: &Ground, reading: &Reading, found: Option<&Found>) -
         Some(_) => {}
         None => {
             // It died before it had written its state, or the world is gone and what was done to it as well.
-            let gone = apply::delete(&ground.client, &healed.run, &[], &[]).await;
+            let gone = take_down::take_down(&ground.client, &healed.run, &[], &[]).await;
             healed.outcome = gone.map_err(|error| chain(&error));
             healed.remarks.push("its world is gone, or goes now".to_owned());
         }

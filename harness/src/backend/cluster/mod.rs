@@ -15,6 +15,7 @@ mod ground;
 mod handle;
 pub mod heal;
 pub mod image;
+mod kinds;
 mod knows;
 pub mod load;
 mod patient;
@@ -24,6 +25,7 @@ mod ready;
 mod scrape;
 pub mod settings;
 pub mod state;
+mod take_down;
 mod up;
 mod world;
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ground::Ground;
 use super::handle::{Ascent, Cluster, journal, whose};
+use super::kinds::Kinds;
 use super::provision::Step;
 use super::state::{self, Owner, State};
 use super::world::{self, Placed};
@@ -72,7 +73,9 @@ impl Prepared {
     ) -> Result<Self, String> {
         heal::before_up(&ground, tell).await?;
         let run = start::run_id();
-        let placed = world::place(site.world, images, &run, &ground.injection);
+        let kinds =
+            Kinds::of(&ground.client, &site.world.objects).await.map_err(|error| error.to_string())?;
+        let placed = world::place(site.world, images, &run, &ground.injection, &kinds);
         let survey = apply::survey(&ground.client, &placed, &ground.injection);
         let mut survey = survey.await.map_err(|error| chain(&error))?;
         if !survey.ending.is_empty() {

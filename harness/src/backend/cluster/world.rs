@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::kinds::Kinds;
 use crate::world::World;
 
 /// Whose everything is that we make.
@@ -14,10 +15,6 @@ pub const MESHQUAKE: &str = "meshquake";
 pub const RUN: &str = "meshquake.dev/run";
 const CHAOS_PORT: &str = "meshquake.dev/chaos-port";
 const CHAOS_ADDR: &str = "CHAOS_ADDR";
-
-/// Kinds that belong to no namespace.
-const CLUSTER_WIDE: [&str; 4] =
-    ["ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"];
 
 /// How namespaces ask for sidecars: label and value.
 pub type Injection = (String, String);
@@ -38,7 +35,13 @@ pub struct Placed {
 }
 
 /// `images` says what runs for an image of the world; what is not in it is pulled by the cluster.
-pub fn place(world: &World, images: &BTreeMap<String, String>, run: &str, injection: &Injection) -> Placed {
+pub fn place(
+    world: &World,
+    images: &BTreeMap<String, String>,
+    run: &str,
+    injection: &Injection,
+    kinds: &Kinds,
+) -> Placed {
     let mut placed = Placed {
         namespaces: vec![],
         workloads: BTreeSet::new(),
@@ -57,7 +60,7 @@ pub fn place(world: &World, images: &BTreeMap<String, String>, run: &str, inject
             placed.namespace_objects.insert(name, object);
             continue;
         }
-        if !CLUSTER_WIDE.contains(&kind.as_str()) {
+        if !kinds.is_cluster_wide(&object) {
             let namespace = object["metadata"]["namespace"].as_str().unwrap_or("default").to_owned();
             object["metadata"]["namespace"] = json!(namespace);
             if !placed.namespaces.contains(&namespace) {
@@ -92,11 +95,10 @@ pub fn place(world: &World, images: &BTreeMap<String, String>, run: &str, inject
 }
 
 /// A person's own objects, as those of a run.
-pub fn belonging(mut objects: Vec<Value>, run: &str) -> Vec<Value> {
+pub fn belonging(mut objects: Vec<Value>, run: &str, kinds: &Kinds) -> Vec<Value> {
     for object in &mut objects {
         label(&mut object["metadata"], run);
-        let kind = object["kind"].as_str().unwrap_or_default();
-        if !CLUSTER_WIDE.contains(&kind) && object["metadata"]["namespace"].is_null() {
+        if !kinds.is_cluster_wide(object) && object["metadata"]["namespace"].is_null() {
             object["metadata"]["namespace"] = json!("default");
         }
         if let Some(template) = object.pointer_mut("/spec/template").filter(|template| template.is_object()) {
@@ -192,7 +194,7 @@ mod tests {
         let near = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let world = World::load("pinning", None, &near, &Place::new("test", 1)).expect("the world");
         let images = images.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
-        place(&world, &images, "abcde", &(injection.0.to_owned(), injection.1.to_owned()))
+        place(&world, &images, "abcde", &(injection.0.to_owned(), injection.1.to_owned()), &Kinds::default())
     }
 
     #[test]

@@ -51,14 +51,15 @@ pub enum Answer {
 pub struct Told {
     place: String,
     title: String,
-    found: Option<String>,
-    allowed: Option<String>,
-    help: Option<String>,
+    found: Option<Box<str>>,
+    allowed: Option<Box<str>>,
+    help: Option<Box<str>>,
 }
 
 impl From<&Problem> for Told {
     fn from(problem: &Problem) -> Self {
-        let Problem { place, title, found, allowed, help } = problem.clone();
+        // It is told by `local` itself: what is only beyond that is as wrong as the rest.
+        let Problem { place, title, found, allowed, help, beyond_local: _ } = problem.clone();
         Self { place: place.to_string(), title, found, allowed, help }
     }
 }
@@ -67,7 +68,7 @@ impl From<&Problem> for Told {
 pub fn problems(told: Vec<Told>) -> Problems {
     let read = |Told { place, title, found, allowed, help }| {
         let place = Place::parse(&place).unwrap_or_else(|| Place::new(place, 1));
-        Problem { place, title, found, allowed, help }
+        Problem { place, title, found, allowed, help, beyond_local: false }
     };
     Problems(told.into_iter().map(read).collect())
 }

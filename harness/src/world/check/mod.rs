@@ -156,6 +156,9 @@ fn world_file(objects: &Objects<'_>, file: &WorldFile, problems: &mut Problems) 
         app(callee, place);
     }
     if objects.deployments.is_empty() {
-        problems.push(Problem::new(&file.place, "the world has no Deployment: nothing would run"));
+        let problem = Problem::new(&file.place, "the world has no Deployment: nothing would run");
+        // A cluster runs more than Deployments.
+        let others = objects.iter().any(|object| object.root().path("spec.template").is_some());
+        problems.push(if others { problem.beyond_local() } else { problem });
     }
 }

@@ -95,7 +95,7 @@ fn field(field: &Node<'_>, problems: &mut Problems) {
     }
     let problem = Problem::new(field.place(), format!("a process cannot be told the field `{path}`"))
         .allowed(format!("{}, `metadata.labels['NAME']`, `metadata.annotations['NAME']`", listed(FIELDS)));
-    problems.push(with_nearest(problem, path, FIELDS));
+    problems.push(with_nearest(problem, path, FIELDS).beyond_local());
 }
 
 fn object<'o>(

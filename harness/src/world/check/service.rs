@@ -49,7 +49,16 @@ fn selected<'o>(
             .all(|(name, value)| deployment.labels.get(*name).map(String::as_str) == Some(value.as_str()))
     };
     let selected: Vec<&Deployment> = there.iter().filter(carries).copied().collect();
-    if !selected.is_empty() || wanted.is_empty() {
+    // On a cluster, pods come from more than Deployments.
+    let by_others = || {
+        let near = objects.iter().filter(|one| namespace_of(one) == namespace_of(object));
+        let mut labels =
+            near.filter_map(|one| Some(one.root().path("spec.template.metadata")?.texts("labels")));
+        labels.any(|labels| {
+            wanted.iter().all(|(name, value)| labels.get(*name).map(String::as_str) == Some(value.as_str()))
+        })
+    };
+    if !selected.is_empty() || wanted.is_empty() || by_others() {
         return selected;
     }
     // The label that nobody carries is the likely slip; where each is carried by somebody, it is their combination.

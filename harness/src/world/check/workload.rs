@@ -19,7 +19,7 @@ pub(super) fn check(object: &Object, objects: &Objects<'_>, images: &Images<'_>,
     if containers.len() > 1 {
         let title = format!("{} has {} containers", object.title(), containers.len());
         let problem = Problem::new(containers[1].place(), title);
-        problems.push(problem.allowed("one: on `local` a pod is one process and its Envoy"));
+        problems.push(problem.allowed("one: on `local` a pod is one process and its Envoy").beyond_local());
     }
     if containers.is_empty() && pod.get("containers").is_some() {
         problems.push(Problem::new(pod.place(), format!("{} has no container", object.title())));
@@ -110,7 +110,8 @@ fn image(container: &Node<'_>, images: &Images<'_>, problems: &mut Problems) {
     let known = images.names.clone();
     let title = format!("world.yaml does not say what the image `{name}` is on this machine");
     let problem = Problem::new(image.place(), title).allowed(listed(known.iter().copied()));
-    let problem = with_nearest(problem, name, known);
+    // A cluster pulls what nobody has built.
+    let problem = with_nearest(problem, name, known).beyond_local();
     problems.push(if problem.help.is_none() {
         problem.help(format!("add it under `images` in {}", images.file))
     } else {

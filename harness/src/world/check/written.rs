@@ -64,13 +64,14 @@ fn kind(object: &Object, problems: &mut Problems) -> Vec<InertUse> {
     }
     let place = object.place("/kind");
     let problem = match REFUSED_KINDS.iter().find(|(name, _)| *name == kind) {
-        Some((_, instead)) => {
-            Problem::new(place, format!("kind `{kind}` is not supported on `local`")).help(*instead)
-        }
+        Some((_, instead)) => Problem::new(place, format!("kind `{kind}` is not supported on `local`"))
+            .help(*instead)
+            .beyond_local(),
+        // A kind of Kubernetes that no world here needs, or one that only a cluster knows: it is asked.
         None => {
             let known: Vec<&str> = tables().map(|table| table.kind).collect();
             let problem = Problem::new(place, format!("unknown kind `{kind}` in `{version}`"));
-            with_nearest(problem.allowed(listed(known.iter().copied())), kind, known)
+            with_nearest(problem.allowed(listed(known.iter().copied())), kind, known).beyond_local()
         }
     };
     problems.push(problem);

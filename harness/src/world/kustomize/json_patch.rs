@@ -101,8 +101,8 @@ pub(super) fn apply(operations: &[Operation], resource: &mut Resource, problems:
             let written = resource.node.place.clone();
             let mut problem = Problem::new(&operation.place, format!("{why} in {}", resource.id()));
             problem.help = Some(match near {
-                Some(near) => format!("did you mean `{near}`? the object was written at {written}"),
-                None => format!("the object was written at {written}"),
+                Some(near) => format!("did you mean `{near}`? the object was written at {written}").into(),
+                None => format!("the object was written at {written}").into(),
             });
             problems.push(problem);
             return;

@@ -101,7 +101,7 @@ impl Checker<'_> {
             }
             Support::Refused(why) => {
                 let title = format!("field `{path}` of {} is not supported", self.table.kind);
-                self.problems.push(Problem::new(node.place(), title).help(why));
+                self.problems.push(Problem::new(node.place(), title).help(why).beyond_local());
             }
         }
     }
@@ -193,7 +193,7 @@ impl Checker<'_> {
         if let Some((_, why)) = refused.iter().find(|(name, _)| *name == word) {
             let title = format!("value `{word}` of `{path}` is not supported");
             let problem = Problem::new(node.place(), title).allowed(names(allowed.iter().copied()));
-            return self.problems.push(problem.help(*why));
+            return self.problems.push(problem.help(*why).beyond_local());
         }
         let title = format!("unknown value `{word}` in `{path}`");
         let problem = Problem::new(node.place(), title).allowed(names(allowed.iter().copied()));

@@ -52,7 +52,9 @@ impl Part {
     fn listen(&mut self, object: &Object, domain: &str) -> Option<Said> {
         match (object.api_version(), object.kind()) {
             ("v1", "Service") => Service::read(object, &mut self.problems).map(Said::Service),
-            ("apps/v1", "Deployment") => Some(Said::Template(Template::read(object))),
+            ("apps/v1", "Deployment" | "StatefulSet" | "DaemonSet") => {
+                Some(Said::Template(Template::read(object)))
+            }
             (version, _) if version.contains("istio.io/") => self.listen_to_istio(object, domain),
             _ => None,
         }
@@ -114,7 +116,7 @@ fn unsupported(object: &Object) -> Problem {
     let allowed = known.clone().collect::<Vec<_>>().join(", ");
     if REFUSED_KINDS.contains(&kind) {
         let title = format!("kind {kind} of Istio is not supported yet");
-        return Problem::new(place, title).allowed(allowed);
+        return Problem::new(place, title).allowed(allowed).beyond_local();
     }
     let problem = Problem::new(place, format!("unknown kind `{kind}` in `{version}`")).allowed(allowed);
     match fields::nearest(kind, known) {

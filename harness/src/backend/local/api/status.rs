@@ -98,7 +98,7 @@ pub fn problems_in(status: &kube::core::Status) -> Option<Problems> {
         let place = Place::parse(&cause.field).unwrap_or_else(|| Place::new(cause.field.as_str(), 1));
         let mut problem = Problem::new(&place, lines.next().unwrap_or_default());
         for line in lines {
-            let text = |prefix: &str| line.strip_prefix(prefix).map(str::to_owned);
+            let text = |prefix: &str| line.strip_prefix(prefix).map(Box::from);
             problem.found = text("found: ").or(problem.found);
             problem.allowed = text("allowed: ").or(problem.allowed);
             problem.help = text("help: ").or(problem.help);

@@ -1,0 +1,177 @@
+//! A cluster that somebody else has made: it is named, never guessed, and what it lacks is told before anything is
+//! changed. It is the suite's own cluster by another way, and a second one without Istio.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use meshquake::backend::cluster::settings::Settings;
+use tempfile::TempDir;
+
+use crate::site::{ILL, PATIENCE, Site, config_with};
+use crate::support::{meshquake, said};
+use crate::until::until;
+
+/// The name under which a kubeconfig knows the suite's cluster as well; nobody would shake a cluster of that name.
+const TELLING: &str = "eu-production";
+
+/// A kubeconfig of several contexts: the cluster under two names, and one that is current and leads nowhere.
+struct Foreign {
+    folder: TempDir,
+    context: String,
+    config: PathBuf,
+}
+
+impl Foreign {
+    fn new(site: &Site) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let context = format!("{}-meshquake", site.backend);
+        let words = match site.backend {
+            "kind" => ["get", "kubeconfig", "--name", "meshquake"],
+            _ => ["kubeconfig", "get", "--no-color", "meshquake"],
+        };
+        let words = words.into_iter().filter(|word| *word != "--no-color");
+        let output = Command::new(site.backend).args(words).output().expect("the tool starts");
+        let path = folder.path().join("kubeconfig");
+        std::fs::write(&path, &output.stdout).expect("written");
+        for words in [
+            vec!["set-cluster", "nowhere", "--server=https://127.0.0.1:1"],
+            vec!["set-context", "nowhere", "--cluster=nowhere"],
+            vec!["set-context", TELLING, &format!("--cluster={context}"), &format!("--user={}", user(site))],
+            vec!["use-context", "nowhere"],
+        ] {
+            let done =
+                Command::new("kubectl").arg("config").args(words).arg("--kubeconfig").arg(&path).output();
+            let done = done.expect("kubectl starts");
+            assert!(done.status.success(), "{}", said(&done));
+        }
+        let config = config_with(folder.path(), "context", "entry = \"http://127.0.0.1:8000\"");
+        Self { folder, context, config }
+    }
+
+    fn command(&self, words: &[&str], context: Option<&str>) -> Command {
+        self.configured(&self.config, words, context)
+    }
+
+    fn configured(&self, config: &Path, words: &[&str], context: Option<&str>) -> Command {
+        let mut command = meshquake(words);
+        command.args(["--backend", "context"]).arg("--config").arg(config);
+        command.env("KUBECONFIG", self.folder.path().join("kubeconfig"));
+        if let Some(context) = context {
+            command.args(["--context", context]);
+        }
+        command
+    }
+}
+
+fn user(site: &Site) -> String {
+    match site.backend {
+        "kind" => "kind-meshquake".to_owned(),
+        _ => "admin@k3d-meshquake".to_owned(),
+    }
+}
+
+fn ends(mut command: Command, exit: i32, says: &[&str]) -> Output {
+    let output = command.output().expect("the program starts");
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(exit), "{text}");
+    for part in says {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+    output
+}
+
+pub fn a_context_is_named_and_never_guessed(site: &Site) {
+    site.no_world();
+    let foreign = Foreign::new(site);
+    let known = ["`nowhere`", TELLING, foreign.context.as_str()];
+    ends(foreign.command(&["up", ILL], None), 2, &[&["`--context NAME`"], &known[..]].concat());
+    let near = format!("did you mean `{}`?", foreign.context);
+    let misspelt = foreign.context.replace("meshquake", "meshquack");
+    ends(foreign.command(&["up", ILL], Some(&misspelt)), 21, &[&[near.as_str()], &known[..]].concat());
+    // The current one is there, is meant this time, and does not answer.
+    ends(foreign.command(&["up", ILL], Some("nowhere")), 21, &["127.0.0.1:1"]);
+    site.no_world();
+}
+
+pub fn what_looks_like_production_is_left_alone(site: &Site) {
+    site.no_world();
+    let foreign = Foreign::new(site);
+    ends(foreign.command(&["up", ILL], Some(TELLING)), 21, &["`production`", "--yes-really"]);
+    site.no_world();
+    ends(foreign.command(&["down", "--cluster"], Some(&foreign.context)), 2, &["context"]);
+    assert!(site.namespace("istio-system").is_some(), "nobody removes a cluster that somebody else has made");
+}
+
+pub fn a_run_on_a_cluster_of_somebody_elses(site: &Site) {
+    site.no_world();
+    let foreign = Foreign::new(site);
+    let reports = foreign.folder.path().join("reports").display().to_string();
+    let words = ["run", "failing-dependency", "--as-expected", "--reports", &reports];
+    ends(foreign.command(&words, Some(&foreign.context)), 0, &[]);
+    until("its world gone", PATIENCE, || match site.namespace("pinning") {
+        None => Ok(()),
+        Some(_) => Err("it is still there".to_owned()),
+    });
+    assert!(site.namespace("istio-system").is_some(), "the cluster stays");
+}
+
+pub fn another_revision_of_istio(site: &Site) {
+    site.no_world();
+    let foreign = Foreign::new(site);
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config_with(folder.path(), "istio", "revision = \"canary\"");
+    let up = foreign.configured(&config, &["up", ILL], Some(&foreign.context));
+    ends(up, 21, &["istio.io/rev=canary", "revision `default`", "`revision` under [istio]"]);
+    assert!(site.namespace("ill").is_none(), "it was told before anything was made");
+}
+
+pub fn no_istio_at_all(site: &Site) {
+    // One cluster is enough to show it, and only kind makes one on any machine.
+    if site.backend != "kind" {
+        return;
+    }
+    let bare = Bare::make();
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = config_with(folder.path(), "context", "entry = \"http://127.0.0.1:8000\"");
+    let mut up = meshquake(&["up", ILL, "--backend", "context", "--context", "kind-meshquake-bare"]);
+    up.arg("--config").arg(config).env("KUBECONFIG", bare.kubeconfig());
+    ends(up, 21, &["the cluster has no Istio", "istioctl install"]);
+    let namespaces = Command::new("kubectl")
+        .args(["get", "namespaces", "--output", "name", "--kubeconfig"])
+        .arg(bare.kubeconfig())
+        .output()
+        .expect("kubectl starts");
+    let namespaces = String::from_utf8_lossy(&namespaces.stdout).into_owned();
+    assert!(namespaces.contains("namespace/default") && !namespaces.contains("ill"), "{namespaces}");
+}
+
+/// A cluster without Istio, as long as the test lasts.
+struct Bare(TempDir);
+
+impl Bare {
+    fn make() -> Self {
+        let bare = Self(tempfile::tempdir().expect("a folder"));
+        let settings = std::env::var_os("MESHQUAKE_CONFIG").map(PathBuf::from);
+        let settings = Settings::find(settings.as_deref()).expect("settings that can be read");
+        let mut kind = Command::new("kind");
+        kind.args(["create", "cluster", "--name", "meshquake-bare", "--wait", "120s"]);
+        if let Some(image) = &settings.kind.node_image {
+            kind.args(["--image", image]);
+        }
+        let made = kind.arg("--kubeconfig").arg(bare.kubeconfig()).output().expect("kind starts");
+        assert!(made.status.success(), "{}", said(&made));
+        bare
+    }
+
+    fn kubeconfig(&self) -> PathBuf {
+        self.0.path().join("kubeconfig")
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        let words = ["delete", "cluster", "--name", "meshquake-bare", "--kubeconfig"];
+        // A test that failed has said why already.
+        let _removed = Command::new("kind").args(words).arg(self.kubeconfig()).output();
+    }
+}
