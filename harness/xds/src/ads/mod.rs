@@ -28,6 +28,7 @@ mod nodes;
 mod server;
 mod session;
 mod snapshot;
+mod subscription;
 
 #[cfg(test)]
 mod tests;
