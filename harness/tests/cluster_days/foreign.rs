@@ -98,7 +98,7 @@ pub fn what_looks_like_production_is_left_alone(site: &Site) {
     let foreign = Foreign::new(site);
     ends(foreign.command(&["up", ILL], Some(TELLING)), 21, &["`production`", "--yes-really"]);
     site.no_world();
-    ends(foreign.command(&["down", "--cluster"], Some(&foreign.context)), 2, &["context"]);
+    ends(foreign.command(&["down", "--cluster"], Some(&foreign.context)), 2, &["did not make"]);
     assert!(site.namespace("istio-system").is_some(), "nobody removes a cluster that somebody else has made");
 }
 
@@ -107,7 +107,12 @@ pub fn a_run_on_a_cluster_of_somebody_elses(site: &Site) {
     let foreign = Foreign::new(site);
     let reports = foreign.folder.path().join("reports").display().to_string();
     let words = ["run", "failing-dependency", "--as-expected", "--reports", &reports];
-    ends(foreign.command(&words, Some(&foreign.context)), 0, &[]);
+    let run = foreign.command(&words, Some(&foreign.context)).output().expect("the program starts");
+    let text = said(&run);
+    // A busy machine starves the generator, which is told and is no matter of the cluster's.
+    let starved = text.contains("the load generator was the bottleneck");
+    assert!(run.status.success() || (starved && run.status.code() == Some(11)), "{text}");
+    assert!(text.contains("abort: proved") && text.contains("abort: undone"), "{text}");
     until("its world gone", PATIENCE, || match site.namespace("pinning") {
         None => Ok(()),
         Some(_) => Err("it is still there".to_owned()),

@@ -62,7 +62,7 @@ objectives:
 pub fn ctrl_c_in_warm_up(site: &Site) {
     site.no_world();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut run = begin(site, folder.path(), &LONG.replace("warm-up: 1s", "warm-up: 60s"));
+    let mut run = begin(site, folder.path(), &warming());
     shows(&mut run, folder.path(), "warm-up");
     run.signal(Signal::INT);
     assert_eq!(run.end(), Some(130), "{}", events(folder.path()));
@@ -73,7 +73,7 @@ pub fn ctrl_c_in_warm_up(site: &Site) {
 pub fn killed_in_warm_up(site: &Site) {
     site.no_world();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut run = begin(site, folder.path(), &LONG.replace("warm-up: 1s", "warm-up: 60s"));
+    let mut run = begin(site, folder.path(), &warming());
     shows(&mut run, folder.path(), "warm-up");
     run.signal(Signal::KILL);
     run.end();
@@ -112,6 +112,11 @@ pub fn killed_on_the_way_down(site: &Site) {
     site.ends(&["up", ILL], 0);
     site.ends(&["down"], 0);
     site.no_world();
+}
+
+/// [`LONG`], with most of its load before anything is shaken.
+fn warming() -> String {
+    LONG.replace("warm-up: 1s", "warm-up: 60s").replace("at: 2s", "at: 70s").replace("for: 80s", "for: 10s")
 }
 
 fn shows(run: &mut Begun, folder: &Path, what: &str) {

@@ -1,5 +1,7 @@
 //! A cluster that somebody else made: named, never guessed; looked at, never made or removed.
 
+use std::time::Duration;
+
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Node, Service};
 use kube::api::{Api, ListParams};
@@ -9,7 +11,10 @@ use kube::{Client, Config, ResourceExt};
 use super::Error;
 use crate::backend::cluster::settings::Settings;
 use crate::problem::nearest;
+use crate::run::chain;
 
+/// How long its API may take to answer at all.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// More nodes than a cluster for trying things has.
 const MANY_NODES: usize = 5;
 /// Words by which people call what matters.
@@ -24,7 +29,12 @@ pub async fn connect(name: &str) -> Result<(Client, Config), Error> {
     let options = KubeConfigOptions { context: Some(name.to_owned()), ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
     let client = Client::try_from(config.clone()).map_err(Error::Api)?;
-    Ok((client, config))
+    let why = match tokio::time::timeout(ANSWER_LIMIT, client.apiserver_version()).await {
+        Ok(Ok(_)) => return Ok((client, config)),
+        Ok(Err(error)) => chain(&error),
+        Err(_) => format!("no answer within {} s", ANSWER_LIMIT.as_secs()),
+    };
+    Err(Error::Silent { name: name.to_owned(), server: config.cluster_url.to_string(), why })
 }
 
 /// The contexts that a kubeconfig has, for a message.

@@ -35,6 +35,12 @@ const LOCK_LIMIT: Duration = Duration::from_secs(900);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// And that of one that was just made.
 const NEW_LIMIT: Duration = Duration::from_secs(120);
+/// For how long nothing may come of a cluster that was given up, until it is believed to be gone.
+const CALM: Duration = Duration::from_secs(2);
+/// Between two looks for it.
+const BEAT: Duration = Duration::from_millis(200);
+/// How long that may take at all: somebody has pressed Ctrl-C and waits.
+const ABANDON_LIMIT: Duration = Duration::from_secs(20);
 
 /// The tools for one cluster, and where its things lie.
 pub(super) struct Shop {
@@ -74,6 +80,25 @@ impl Shop {
         self.sweep().await;
         self.desk.clear();
         Ok(())
+    }
+
+    /// Removes what there is of a cluster whose making was given up. What the engine was asked for already it goes on
+    /// making, though nobody waits for the answer any more: so it is looked again until nothing has come for a while.
+    async fn abandon(&self) -> bool {
+        let mut gone = self.tool.act(&self.maker.delete(self.name()), None, &|_| {}).await.is_ok();
+        let mut since = Instant::now();
+        while since.elapsed() < CALM {
+            match self.is_there().await {
+                Ok(false) => tokio::time::sleep(BEAT).await,
+                Ok(true) => {
+                    gone = self.tool.act(&self.maker.delete(self.name()), None, &|_| {}).await.is_ok();
+                    since = Instant::now();
+                }
+                Err(_) => return false,
+            }
+        }
+        self.sweep().await;
+        gone
     }
 
     async fn sweep(&self) {
@@ -324,12 +349,16 @@ impl Drop for Unfinished<'_> {
             return;
         }
         let shop = self.shop;
-        let mut delete = std::process::Command::new(&shop.tool.program);
-        delete.args(shop.maker.delete(shop.name())).env("KUBECONFIG", shop.desk.kubeconfig());
-        delete.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-        let gone = delete.stderr(std::process::Stdio::null()).status().is_ok_and(|status| status.success());
+        // Nobody is left to wait for it but this thread, and its own runtime does nothing any more.
+        let abandoned = std::thread::scope(|scope| {
+            let abandon = || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+                runtime.block_on(async { tokio::time::timeout(ABANDON_LIMIT, shop.abandon()).await.ok() })
+            };
+            scope.spawn(abandon).join().ok().flatten()
+        });
         // The mark stays where it could not be removed, so that the next try does it.
-        if gone {
+        if abandoned == Some(true) {
             shop.desk.clear();
         }
     }

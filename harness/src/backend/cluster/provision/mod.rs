@@ -85,6 +85,8 @@ pub enum Error {
     Kubeconfig(#[from] kube::config::KubeconfigError),
     #[error("the cluster does not answer as it should")]
     Api(#[source] kube::Error),
+    #[error("the cluster of context `{name}` does not answer at {server}: {why}")]
+    Silent { name: String, server: String, why: String },
     #[error("there is no context `{name}`; there are {known}{near}")]
     NoContext { name: String, known: String, near: String },
     #[error(

@@ -72,13 +72,10 @@ async fn what_could_not_be_removed_is_said_and_still_known() {
     assert!(shop.desk.mark().is_some(), "the next try knows that it is ours to remove");
 }
 
-#[tokio::test]
-async fn a_try_that_is_given_up_takes_its_half_of_a_cluster_with_it() {
-    let bench = Bench::new();
-    let script = r#"if test "$1" = create; then sleep 600; fi"#;
-    let shop = bench.shop(Maker::Kind, script);
+/// Begins to make a cluster, and waits for it no more once the tool was called.
+async fn give_up(bench: &Bench, shop: &Shop) {
     shop.desk.set(Stage::Begun, "abc").expect("noted");
-    let (config, lock) = (bench.config(), lock(&shop).await);
+    let (config, lock) = (bench.config(), lock(shop).await);
     let started = wait::until("the try", Duration::from_secs(60), async || match bench.calls().len() {
         0 => Seen::NotYet("not called".into()),
         _ => Seen::Done(()),
@@ -87,7 +84,38 @@ async fn a_try_that_is_given_up_takes_its_half_of_a_cluster_with_it() {
         _ = shop.create(&config, &lock) => panic!("it sleeps"),
         begun = started => begun.expect("called"),
     }
-    assert_eq!(bench.calls().last().map(String::as_str), Some("kind delete cluster --name meshquake"));
+}
+
+#[tokio::test]
+async fn a_try_that_is_given_up_takes_its_half_of_a_cluster_with_it() {
+    let bench = Bench::new();
+    let script = r#"if test "$1" = create; then sleep 600; fi"#;
+    let shop = bench.shop(Maker::Kind, script);
+    give_up(&bench, &shop).await;
+    assert!(
+        bench.calls().contains(&"kind delete cluster --name meshquake".to_owned()),
+        "{:?}",
+        bench.calls()
+    );
+    assert_eq!(shop.desk.mark(), None);
+}
+
+#[tokio::test]
+async fn what_the_engine_makes_after_a_try_was_given_up_is_removed_too() {
+    let bench = Bench::new();
+    // The cluster shows up at the second look, as one whose container was asked for just before the end.
+    let script = r#"
+        if test "$1" = create; then sleep 600; fi
+        if test "$1" = delete; then rm -f there; fi
+        if test "$2" = clusters; then
+            echo x >>looks
+            if test "$(wc -l <looks)" = 2; then touch there; fi
+            if test -e there; then echo meshquake; fi
+        fi"#;
+    let shop = bench.shop(Maker::Kind, script);
+    give_up(&bench, &shop).await;
+    let deleted = bench.calls().iter().filter(|call| call.contains("delete")).count();
+    assert_eq!(deleted, 2, "{:?}", bench.calls());
     assert_eq!(shop.desk.mark(), None);
 }
 
