@@ -24,12 +24,12 @@ struct Foreign {
 impl Foreign {
     fn new(site: &Site) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let context = format!("{}-meshquake", site.backend);
+        let context = site.context();
+        let name = site.settings.cluster.name.as_str();
         let words = match site.backend {
-            "kind" => ["get", "kubeconfig", "--name", "meshquake"],
-            _ => ["kubeconfig", "get", "--no-color", "meshquake"],
+            "kind" => vec!["get", "kubeconfig", "--name", name],
+            _ => vec!["kubeconfig", "get", name],
         };
-        let words = words.into_iter().filter(|word| *word != "--no-color");
         let output = Command::new(site.backend).args(words).output().expect("the tool starts");
         let path = folder.path().join("kubeconfig");
         std::fs::write(&path, &output.stdout).expect("written");
@@ -44,7 +44,7 @@ impl Foreign {
             let done = done.expect("kubectl starts");
             assert!(done.status.success(), "{}", said(&done));
         }
-        let config = config_with(folder.path(), "context", "entry = \"http://127.0.0.1:8000\"");
+        let config = config_with(folder.path(), "context", &site.entry());
         Self { folder, context, config }
     }
 
@@ -65,8 +65,8 @@ impl Foreign {
 
 fn user(site: &Site) -> String {
     match site.backend {
-        "kind" => "kind-meshquake".to_owned(),
-        _ => "admin@k3d-meshquake".to_owned(),
+        "kind" => site.context(),
+        _ => format!("admin@{}", site.context()),
     }
 }
 
@@ -86,7 +86,7 @@ pub fn a_context_is_named_and_never_guessed(site: &Site) {
     let known = ["`nowhere`", TELLING, foreign.context.as_str()];
     ends(foreign.command(&["up", ILL], None), 2, &[&["`--context NAME`"], &known[..]].concat());
     let near = format!("did you mean `{}`?", foreign.context);
-    let misspelt = foreign.context.replace("meshquake", "meshquack");
+    let misspelt = format!("{}x", foreign.context);
     ends(foreign.command(&["up", ILL], Some(&misspelt)), 21, &[&[near.as_str()], &known[..]].concat());
     // The current one is there, is meant this time, and does not answer.
     ends(foreign.command(&["up", ILL], Some("nowhere")), 21, &["127.0.0.1:1"]);
@@ -135,9 +135,9 @@ pub fn no_istio_at_all(site: &Site) {
     if site.backend != "kind" {
         return;
     }
-    let bare = Bare::make();
+    let bare = Bare::make(&site.settings);
     let folder = tempfile::tempdir().expect("a folder");
-    let config = config_with(folder.path(), "context", "entry = \"http://127.0.0.1:8000\"");
+    let config = config_with(folder.path(), "context", &site.entry());
     let mut up = meshquake(&["up", ILL, "--backend", "context", "--context", "kind-meshquake-bare"]);
     up.arg("--config").arg(config).env("KUBECONFIG", bare.kubeconfig());
     ends(up, 21, &["the cluster has no Istio", "istioctl install"]);
@@ -154,10 +154,8 @@ pub fn no_istio_at_all(site: &Site) {
 struct Bare(TempDir);
 
 impl Bare {
-    fn make() -> Self {
+    fn make(settings: &Settings) -> Self {
         let bare = Self(tempfile::tempdir().expect("a folder"));
-        let settings = std::env::var_os("MESHQUAKE_CONFIG").map(PathBuf::from);
-        let settings = Settings::find(settings.as_deref()).expect("settings that can be read");
         let mut kind = Command::new("kind");
         kind.args(["create", "cluster", "--name", "meshquake-bare", "--wait", "120s"]);
         if let Some(image) = &settings.kind.node_image {

@@ -186,8 +186,12 @@ struct Stopped(String);
 
 impl Stopped {
     fn api_server(site: &Site) -> Self {
-        let node = if site.backend == "kind" { "meshquake-control-plane" } else { "k3d-meshquake-server-0" };
-        let stopped = Self(node.to_owned());
+        let name = &site.settings.cluster.name;
+        let node = match site.backend {
+            "kind" => format!("{name}-control-plane"),
+            _ => format!("k3d-{name}-server-0"),
+        };
+        let stopped = Self(node);
         stopped.signal("STOP");
         stopped
     }

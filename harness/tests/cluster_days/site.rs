@@ -23,6 +23,7 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 
 pub struct Site {
     pub backend: &'static str,
+    pub settings: Settings,
     runtime: tokio::runtime::Runtime,
     client: kube::Client,
 }
@@ -31,10 +32,10 @@ impl Site {
     /// With a cluster that is there: `up` and `down` of the smallest world make it, where it is not.
     pub fn new(backend: &'static str) -> Self {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let config = std::env::var_os("MESHQUAKE_CONFIG").map(PathBuf::from);
+        let settings = Settings::find(config.as_deref()).expect("settings that can be read");
         let find = || {
             let choice = if backend == "kind" { Choice::Kind } else { Choice::K3d };
-            let config = std::env::var_os("MESHQUAKE_CONFIG").map(PathBuf::from);
-            let settings = Settings::find(config.as_deref()).expect("settings that can be read");
             runtime.block_on(Ground::find(&choice, &settings)).ok().flatten()
         };
         let ground = find().unwrap_or_else(|| {
@@ -44,7 +45,17 @@ impl Site {
             }
             find().expect("a cluster that was just made")
         });
-        Self { backend, client: ground.client, runtime }
+        Self { backend, settings, client: ground.client, runtime }
+    }
+
+    /// The cluster's name in a kubeconfig.
+    pub fn context(&self) -> String {
+        format!("{}-{}", self.backend, self.settings.cluster.name)
+    }
+
+    /// Where its gateway is reached, as a line of the settings.
+    pub fn entry(&self) -> String {
+        format!("entry = \"http://127.0.0.1:{}\"", self.settings.cluster.port)
     }
 
     pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
@@ -133,11 +144,27 @@ pub const ILL: &str = "harness/tests/fixtures/worlds/ill";
 pub fn config_with(folder: &Path, table: &str, lines: &str) -> PathBuf {
     let suite = std::env::var_os("MESHQUAKE_CONFIG").map(PathBuf::from);
     let text = suite.as_ref().map_or(String::new(), |file| fs::read_to_string(file).expect("settings"));
-    let header = format!("[{table}]\n");
-    let text = match text.contains(&header) {
-        true => text.replace(&header, &format!("{header}{lines}\n")),
-        false => format!("{text}\n{header}{lines}\n"),
-    };
+    let header = format!("[{table}]");
+    let key = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+    let given: Vec<String> = lines.lines().map(key).collect();
+    let (mut whole, mut inside) = (Vec::new(), false);
+    for line in text.lines() {
+        if line.starts_with('[') {
+            inside = line == header;
+        }
+        // What is said anew takes the place of what was said.
+        if !inside || !given.contains(&key(line)) {
+            whole.push(line);
+        }
+        if line == header {
+            whole.extend(lines.lines());
+        }
+    }
+    if !whole.contains(&header.as_str()) {
+        whole.push(&header);
+        whole.extend(lines.lines());
+    }
+    let text = whole.join("\n");
     // Relative paths start from where the suite's file lies.
     let beside = suite.and_then(|file| Some(file.canonicalize().ok()?.parent()?.to_owned()));
     for entry in beside.iter().flat_map(|beside| fs::read_dir(beside).into_iter().flatten().flatten()) {
