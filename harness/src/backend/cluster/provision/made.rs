@@ -156,6 +156,14 @@ impl Shop {
         let lock = self.desk.lock(LOCK_LIMIT, tell).await?;
         let facts = self.engine.facts().await?;
         versions.push(("docker".to_owned(), facts.version.clone()));
+        if self.desk.mark().is_some_and(|mark| mark.stage == Stage::Begun) {
+            tell(format!("the {} {HALF_MADE}; making it anew", self.title()));
+            // It may not even show yet: its tool died with whoever called it, and the engine goes on for a moment.
+            if !self.abandon().await {
+                self.remove(&lock).await?;
+            }
+            self.desk.clear();
+        }
         if self.is_there().await? {
             match self.look(&digest).await? {
                 Found::Usable { client, config, complete } => {
@@ -242,7 +250,7 @@ impl Shop {
     async fn look(&self, digest: &str) -> Result<Found, Error> {
         let mark = self.desk.mark();
         if mark.as_ref().is_some_and(|mark| mark.stage == Stage::Begun) {
-            return Ok(Found::Remake("was left half-made by an earlier try"));
+            return Ok(Found::Remake(HALF_MADE));
         }
         let not_ours = || Error::NotOurs { what: self.title(), name: self.name().to_owned() };
         let (client, config) = match self.connect(ANSWER_LIMIT).await {
@@ -255,7 +263,7 @@ impl Shop {
                 Ok(Found::Usable { client, config: Box::new(config), complete: record.ready })
             }
             Some(_) => Ok(Found::Remake("was made from another configuration")),
-            None if mark.is_some() => Ok(Found::Remake("was left half-made by an earlier try")),
+            None if mark.is_some() => Ok(Found::Remake(HALF_MADE)),
             None => Err(not_ours()),
         }
     }
@@ -324,6 +332,9 @@ impl Shop {
         Ok((client, config))
     }
 }
+
+/// What is told of a cluster that an earlier try has begun and not finished.
+const HALF_MADE: &str = "was left half-made by an earlier try";
 
 /// A cluster that is there.
 pub(super) enum Found {
