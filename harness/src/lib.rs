@@ -9,6 +9,7 @@
 
 pub mod action;
 pub mod backend;
+pub mod bench;
 pub mod cli;
 pub mod event;
 pub mod finding;

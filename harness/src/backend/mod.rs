@@ -10,7 +10,7 @@ pub mod local;
 pub mod objects;
 mod pods;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ use crate::judge::{Prometheus, Target};
 use crate::load::Host;
 use crate::problem::Problems;
 use crate::run::folder::Events;
-use crate::world::{Image, World};
+pub use crate::world::Images;
+use crate::world::World;
 use chaos::Switch;
 use cluster::Begun;
 use cluster::settings::Settings;
@@ -73,13 +74,10 @@ impl Choice {
     }
 }
 
-/// Images with what runs for them.
-pub type Images = BTreeMap<String, Image>;
-
 /// What a world needs to come up.
 pub struct Site<'s> {
     pub world: &'s World,
-    /// What was built for its images.
+    /// What was built for its images. A cluster builds those that are not among them.
     pub images: &'s Images,
     /// Logs of pods go below it.
     pub folder: &'s Path,

@@ -23,7 +23,7 @@ pub struct Where {
     /// Settings for clusters [default: meshquake.toml, if it is here]
     #[arg(long, value_name = "FILE", env = "MESHQUAKE_CONFIG")]
     config: Option<PathBuf>,
-    /// Shake even a cluster that looks like one that people depend on
+    /// Shake even a cluster that looks like one that people depend on, or take one away on which a world is up
     #[arg(long)]
     yes_really: bool,
 }
@@ -41,6 +41,11 @@ enum Name {
 }
 
 impl Where {
+    /// Whether a person has said that it may be done all the same.
+    pub fn yes_really(&self) -> bool {
+        self.yes_really
+    }
+
     /// The backend and its settings; what is wrong has been told.
     pub fn resolve(&self) -> Result<(Choice, Settings), Exit> {
         let choice = match (self.backend, &self.context) {

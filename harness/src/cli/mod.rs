@@ -1,6 +1,7 @@
 //! The command line: one file a command. Standard output is the answer, standard error the progress.
 
 mod apply;
+mod bench;
 mod check;
 mod clean;
 mod cluster;
@@ -68,6 +69,11 @@ enum Command {
     Clean(clean::Clean),
     /// Say what this machine can run, and what is missing
     Doctor(doctor::Doctor),
+    /// Measure the figures of this machine, keep them as a report, or compare with an earlier one
+    #[command(
+        after_help = "Examples:\n  meshquake bench\n  meshquake bench --backend kind\n  meshquake bench up run --check\n  meshquake bench change --rounds 20 --out /tmp/bench\n\nExits with 10 where a limit is missed, a figure could not be measured or, with --check, has got worse."
+    )]
+    Bench(bench::Bench),
     /// Write the reports of a run again, from its events
     #[command(after_help = "Example:\n  meshquake report reports/runs/20260101-120000-version-pinning")]
     Report(report::Report),
@@ -134,6 +140,7 @@ async fn dispatch(command: Command) -> Exit {
         Command::Heal(heal) => heal.execute().await,
         Command::Clean(clean) => clean.execute(),
         Command::Doctor(doctor) => doctor.execute().await,
+        Command::Bench(bench) => bench.execute().await,
         Command::Report(report) => report.execute(),
         Command::Supervise => {
             own::take_back_by(|socket, undo| Box::pin(local::take_back(socket, undo)));

@@ -93,7 +93,9 @@ impl Up {
         backend.release().await?;
         let id = backend.id();
         if self.json {
-            answer(&json!({"run": id, "world": world.name, "urls": facts.urls, "pods": facts.pods, "took-ms": facts.took_ms}).to_string());
+            let steps = facts.steps.into_iter().map(|(name, took)| (name, json!(took)));
+            let steps: serde_json::Map<_, _> = steps.collect();
+            answer(&json!({"run": id, "world": world.name, "urls": facts.urls, "pods": facts.pods, "took-ms": facts.took_ms, "steps-ms": steps}).to_string());
         } else {
             let took = crate::report::numbers::millis(facts.took_ms as f64);
             tell(&format!(

@@ -17,7 +17,7 @@ mod sentence;
 pub mod story;
 #[cfg(test)]
 mod tests;
-mod text;
+pub mod text;
 
 use std::path::{Path, PathBuf};
 

@@ -15,20 +15,27 @@ pub fn value(value: f64, unit: Unit) -> String {
 
 /// What was measured. It never reads like the bound when it is not the bound.
 pub fn measured(judged: &Judged) -> String {
-    let Some(measured) = judged.value.filter(|value| value.is_finite()) else { return "no data".into() };
-    let text = value(measured, judged.unit);
-    if measured == judged.bound || text != value(judged.bound, judged.unit) {
+    match judged.value.filter(|value| value.is_finite()) {
+        Some(measured) => against(measured, judged.bound, judged.unit),
+        None => "no data".into(),
+    }
+}
+
+/// A value beside its bound: with as many digits as tell the one from the other.
+pub fn against(measured: f64, bound: f64, unit: Unit) -> String {
+    let text = value(measured, unit);
+    if measured == bound || text != value(bound, unit) {
         return text;
     }
-    let (scale, unit) = match judged.unit {
+    let (scale, sign) = match unit {
         Unit::Percent => (100.0, " %"),
         Unit::Seconds => (1e3, " ms"),
         Unit::PerSecond => (1.0, "/s"),
         Unit::Count | Unit::Number => (1.0, ""),
     };
     let write = |value: f64, digits: usize| format!("{:.digits$}", value * scale);
-    let digits = (0..9).find(|digits| write(measured, *digits) != write(judged.bound, *digits)).unwrap_or(9);
-    format!("{}{unit}", write(measured, digits))
+    let digits = (0..9).find(|digits| write(measured, *digits) != write(bound, *digits)).unwrap_or(9);
+    format!("{}{sign}", write(measured, digits))
 }
 
 /// What was measured here, what Prometheus says, and how far they are apart.

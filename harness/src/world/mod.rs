@@ -30,6 +30,9 @@ pub use kustomize::Renderer;
 pub use layout::Layout;
 pub use workload::{ContainerPort, Deployment, Edge, Workload};
 
+/// Images with what runs for them.
+pub type Images = BTreeMap<String, Image>;
+
 /// A checked world: what runs, and what Kubernetes cannot say about it.
 #[derive(Clone, Debug)]
 pub struct World {

@@ -31,3 +31,6 @@ mod contended;
 
 // Changes of a world that is up which do not go as meant.
 mod changed;
+
+// The bench, as the program does it, and Ctrl-C in the middle of it.
+mod measured;

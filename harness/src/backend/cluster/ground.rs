@@ -1,13 +1,14 @@
 //! A cluster that answers, and what a world on it that is only half there leaves to be taken down.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{Api, ListParams};
 
+use super::image::Wanted;
 use super::provision::{self, Reached, Step};
 use super::settings::Settings;
 use super::state::{self, State};
@@ -16,7 +17,6 @@ use crate::backend::Choice;
 use crate::backend::local::dirs::{self, Dirs};
 use crate::judge::Prometheus;
 use crate::run::chain;
-use crate::world::Image;
 
 /// The label of a Service behind which a Prometheus may be asked.
 const PROMETHEUS: &str = "meshquake.dev/prometheus=true";
@@ -46,11 +46,10 @@ impl Ground {
     pub async fn furnish(
         choice: &Choice,
         settings: &Settings,
-        folder: &Path,
-        images: &BTreeMap<String, Image>,
+        wanted: Wanted<'_>,
         tell: &(dyn Fn(String) + Sync),
     ) -> Result<(Self, BTreeMap<String, String>, Vec<Step>), String> {
-        let furnished = provision::furnish(choice, settings, folder, images, tell).await;
+        let furnished = provision::furnish(choice, settings, wanted, tell).await;
         let (mut reached, images) = furnished.map_err(|error| chain(&error))?;
         let steps = std::mem::take(&mut reached.took);
         Ok((Self::of(reached, settings)?, images, steps))

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::ground::Ground;
 use super::handle::{Ascent, Cluster, journal, whose};
+use super::image::Wanted;
 use super::kinds::Kinds;
 use super::provision::Step;
 use super::state::{self, Owner, State};
@@ -31,7 +32,8 @@ impl Cluster {
         // Known before anything is made: the load needs it.
         let program = start::program().map_err(|error| not_up(chain(&error)))?;
         let images = load::with_worker(&site.world.images, site.workers);
-        let furnished = Ground::furnish(choice, site.settings, &site.world.folder, &images, tell).await;
+        let wanted = Wanted { folder: &site.world.folder, images: &images, built: site.images };
+        let furnished = Ground::furnish(choice, site.settings, wanted, tell).await;
         let (ground, images, mut steps) = furnished.map_err(not_up)?;
         steps.push(Step::new("cluster and images", began));
         let world = Prepared::look(ground, &site, &images, tell).await.map_err(not_up)?;

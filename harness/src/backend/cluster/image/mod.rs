@@ -45,6 +45,13 @@ pub struct Prepared {
     registry: Option<String>,
 }
 
+/// An image to be loaded by hand.
+pub struct ByHand {
+    pub reference: String,
+    /// Without one, the engine has it.
+    pub archive: Option<tempfile::NamedTempFile>,
+}
+
 enum Source {
     /// A program of this machine.
     Program(archive::Image),
@@ -54,28 +61,49 @@ enum Source {
     Named,
 }
 
+/// The images of a world, as it names them and as they are there already.
+#[derive(Clone, Copy)]
+pub struct Wanted<'w> {
+    /// Where the world lies.
+    pub folder: &'w Path,
+    pub images: &'w world::Images,
+    /// Programs that somebody has linked statically before; the images of these names are not built again.
+    pub built: &'w world::Images,
+}
+
 /// Builds the images that a world says how to build: by the host's own toolchain, and where it has none by Dockerfiles.
-pub async fn prepare(
-    folder: &Path,
-    images: &BTreeMap<String, world::Image>,
-    settings: &Settings,
-    tell: Tell<'_>,
-) -> Result<Prepared, Error> {
-    let built = match settings.images.build {
-        Some(ImageBuild::Host) => programs(folder, images, tell).await?,
-        Some(ImageBuild::Dockerfile) => by_dockerfiles(folder, images, tell).await?,
-        None => match programs(folder, images, tell).await {
+pub async fn prepare(wanted: Wanted<'_>, settings: &Settings, tell: Tell<'_>) -> Result<Prepared, Error> {
+    let Wanted { folder, images, built } = wanted;
+    let given = packed(built)?;
+    let mut left = images.clone();
+    left.retain(|name, _| !built.contains_key(name));
+    let made = match settings.images.build {
+        Some(ImageBuild::Host) => programs(folder, &left, tell).await?,
+        Some(ImageBuild::Dockerfile) => by_dockerfiles(folder, &left, tell).await?,
+        None => match programs(folder, &left, tell).await {
             Err(Error::Build(build::Error::NoCargo { program, .. })) => {
                 tell(format!("there is no `{}` here, so the engine builds", program.display()));
-                by_dockerfiles(folder, images, tell).await?
+                by_dockerfiles(folder, &left, tell).await?
             }
-            built => built?,
+            made => made?,
         },
     };
     let mut sources: BTreeMap<String, Source> =
         images.keys().map(|name| (name.clone(), Source::Named)).collect();
-    sources.extend(built);
+    sources.extend(given.into_iter().chain(made));
     Ok(Prepared { images: sources, registry: settings.images.registry.clone() })
+}
+
+/// Programs as images.
+fn packed(built: &world::Images) -> Result<Vec<(String, Source)>, Error> {
+    let mut packed = Vec::new();
+    for (name, image) in built {
+        let Some((program, arguments)) = image.command.split_first() else { continue };
+        let made = archive::Image::new(name, Path::new(program), arguments, &image.environment);
+        let made = made.map_err(|source| Error::Write { what: program.clone(), source })?;
+        packed.push((name.clone(), Source::Program(made)));
+    }
+    Ok(packed)
 }
 
 /// The programs, linked statically, as images.
@@ -89,14 +117,7 @@ async fn programs(
     let building = tokio::task::spawn_blocking(move || {
         // Nobody listens any more only when the run was given up.
         let built = build::build_static(&folder, &images, &mut |step| drop(told.send(step.to_string())))?;
-        let mut programs = Vec::new();
-        for (name, image) in built {
-            let Some((program, arguments)) = image.command.split_first() else { continue };
-            let made = archive::Image::new(&name, Path::new(program), arguments, &image.environment);
-            let made = made.map_err(|source| Error::Write { what: program.clone(), source })?;
-            programs.push((name, Source::Program(made)));
-        }
-        Ok(programs)
+        packed(&built)
     });
     while let Some(text) = progress.recv().await {
         tell(text);
@@ -169,6 +190,25 @@ impl Prepared {
             references.insert(name.clone(), reference);
         }
         Ok(references)
+    }
+
+    /// What a person would load with the cluster's tool alone, each beside the reference to run.
+    pub async fn by_hand(&self, engine: &Engine) -> Result<BTreeMap<String, ByHand>, Error> {
+        let mut loads = BTreeMap::new();
+        for (name, source) in &self.images {
+            let load = match source {
+                Source::Program(image) => {
+                    ByHand { reference: image.reference(), archive: Some(written(image).await?) }
+                }
+                Source::Engine(reference) => ByHand { reference: reference.clone(), archive: None },
+                Source::Named if engine.image(name).await.is_some() => {
+                    ByHand { reference: name.clone(), archive: None }
+                }
+                Source::Named => continue,
+            };
+            loads.insert(name.clone(), load);
+        }
+        Ok(loads)
     }
 
     async fn push(

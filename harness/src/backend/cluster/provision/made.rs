@@ -30,7 +30,7 @@ use crate::backend::local::dirs::Dirs;
 use crate::wait::{self, Seen};
 
 /// How long somebody else may work on the cluster: a first try may pull images.
-const LOCK_LIMIT: Duration = Duration::from_secs(900);
+pub(super) const LOCK_LIMIT: Duration = Duration::from_secs(900);
 /// How long the API of a cluster that is there may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// And that of one that was just made.
@@ -75,7 +75,7 @@ impl Shop {
     }
 
     /// Removes the cluster and what its tool may leave behind.
-    async fn remove(&self, lock: &File) -> Result<(), Error> {
+    pub async fn remove(&self, lock: &File) -> Result<(), Error> {
         self.tool.act(&self.maker.delete(self.name()), Some(lock), &|_| {}).await?;
         self.sweep().await;
         self.desk.clear();

@@ -158,6 +158,19 @@ impl Maker {
         words
     }
 
+    /// Puts images of the engine onto every node.
+    pub fn import_named(self, settings: &Settings, images: &[String]) -> Vec<OsString> {
+        let mut words: Vec<OsString> = match self {
+            Maker::Kind => vec!["load".into(), "docker-image".into()],
+            Maker::K3d => vec!["image".into(), "import".into()],
+        };
+        words.extend(images.iter().map(OsString::from));
+        words.push(if self == Maker::Kind { "--name".into() } else { "--cluster".into() });
+        words.push(settings.cluster.name.as_str().into());
+        words.extend(self.settings(settings).import.iter().map(OsString::from));
+        words
+    }
+
     /// What may stay behind of a cluster: a network and a volume, if any.
     pub fn leftovers(self, cluster: &str) -> Option<(String, String)> {
         match self {
@@ -225,6 +238,14 @@ mod tests {
         assert_eq!(
             text(&Maker::K3d.import(&settings, Path::new("/a.tar"))),
             "image import /a.tar --cluster meshquake --mode direct"
+        );
+        assert_eq!(
+            text(&Maker::Kind.import_named(&settings, &["a:1".into(), "b:1".into()])),
+            "load docker-image a:1 b:1 --name meshquake"
+        );
+        assert_eq!(
+            text(&Maker::K3d.import_named(&settings, &["a:1".into()])),
+            "image import a:1 --cluster meshquake --mode direct"
         );
         assert_eq!(Maker::Kind.nodes("x", Profile::OneNode), ["x-control-plane"]);
         assert_eq!(

@@ -3,6 +3,7 @@
 //! [`stand`] goes until the API answers, [`Nodes::complete`] until Istio is in place; between the two, images can be
 //! loaded. [`reach`] does both. Each step's time is kept, for the report and for whoever wants it faster.
 
+mod by_hand;
 mod context;
 mod engine;
 #[cfg(test)]
@@ -21,7 +22,7 @@ mod standing;
 mod tool;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Node;
@@ -33,7 +34,7 @@ use crate::backend::cluster::image;
 use crate::backend::cluster::settings::Settings;
 use crate::backend::local::dirs;
 use crate::wait;
-use crate::world;
+pub use by_hand::ByHand;
 pub use engine::{Engine, Error as EngineError};
 pub use load::Loader;
 pub use look::look;
@@ -81,6 +82,8 @@ pub enum Error {
     Create { what: String, source: Box<tool::Error>, left: Option<String> },
     #[error("Istio could not be installed; the cluster stays, and the next try goes on from here")]
     Install(#[source] tool::Error),
+    #[error("a file for a tool cannot be written: {0}")]
+    File(#[source] std::io::Error),
     #[error("the kubeconfig cannot be used")]
     Kubeconfig(#[from] kube::config::KubeconfigError),
     #[error("the cluster does not answer as it should")]
@@ -160,14 +163,13 @@ pub async fn reach(choice: &Choice, settings: &Settings, tell: Tell<'_>) -> Resu
 pub async fn furnish(
     choice: &Choice,
     settings: &Settings,
-    folder: &Path,
-    images: &BTreeMap<String, world::Image>,
+    wanted: image::Wanted<'_>,
     tell: Tell<'_>,
 ) -> Result<(Reached, BTreeMap<String, String>), Error> {
     let boxed = |error: image::Error| Error::Image(Box::new(error));
     let began = Instant::now();
     let (prepared, nodes) = tokio::try_join!(
-        async { image::prepare(folder, images, settings, tell).await.map_err(boxed) },
+        async { image::prepare(wanted, settings, tell).await.map_err(boxed) },
         stand(choice, settings, tell)
     )?;
     let mut nodes = nodes;

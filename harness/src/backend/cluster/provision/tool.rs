@@ -50,6 +50,7 @@ pub enum Which {
     Kind,
     K3d,
     Istioctl,
+    Kubectl,
     Docker,
 }
 
@@ -59,6 +60,7 @@ impl Which {
             Which::Kind => "kind",
             Which::K3d => "k3d",
             Which::Istioctl => "istioctl",
+            Which::Kubectl => "kubectl",
             Which::Docker => "docker",
         }
     }
@@ -68,6 +70,7 @@ impl Which {
             Which::Kind => "MESHQUAKE_KIND",
             Which::K3d => "MESHQUAKE_K3D",
             Which::Istioctl => "MESHQUAKE_ISTIOCTL",
+            Which::Kubectl => "MESHQUAKE_KUBECTL",
             Which::Docker => "MESHQUAKE_DOCKER",
         }
     }
@@ -84,6 +87,7 @@ impl Which {
                     "get {version} from https://istio.io/latest/docs/setup/additional-setup/download-istio-release"
                 )
             }
+            Which::Kubectl => "get it from https://kubernetes.io/docs/tasks/tools".to_owned(),
             Which::Docker => "install Docker's engine and its client".to_owned(),
         }
     }
