@@ -152,9 +152,7 @@ fn compare(now: &Figure, then: &Figure, value: f64, was: f64, comparable: bool) 
         Better::Neither => false,
     };
     if worse {
-        let slack =
-            if tolerance.slack > 0.0 { format!(" and {}", shown(tolerance.slack)) } else { String::new() };
-        text += &format!(", tolerated are {:.0} %{slack}", tolerance.share * 100.0);
+        text += &format!(", tolerated are {}", tolerance.words(now.unit));
     }
     (worse, text)
 }

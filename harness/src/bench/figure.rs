@@ -94,6 +94,14 @@ pub struct Tolerance {
     pub slack: f64,
 }
 
+impl Tolerance {
+    /// `25 % and 100 ms`
+    pub fn words(&self, unit: Unit) -> String {
+        let share = numbers::percent(self.share);
+        if self.slack > 0.0 { format!("{share} and {}", numbers::value(self.slack, unit)) } else { share }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Part {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::figure::{Figure, Judgement, Statistic};
+use super::figure::{Better, Figure, Judgement, Statistic};
 use super::report::Report;
 use super::statistics;
 use crate::report::numbers;
@@ -70,6 +70,13 @@ fn write_figure(out: &mut String, figure: &Figure) -> std::fmt::Result {
     if !figure.samples.is_empty() && figure.samples.len() <= MOST {
         let samples = figure.samples.iter().map(|sample| numbers::value(*sample, figure.unit));
         writeln!(out, "Samples: {}\n", samples.collect::<Vec<_>>().join(", "))?;
+    }
+    if figure.better != Better::Neither {
+        let tolerance = figure.tolerance.words(figure.unit);
+        writeln!(
+            out,
+            "A median that is worse than this one by more than {tolerance} is told by `--check`.\n"
+        )?;
     }
     for note in &figure.notes {
         writeln!(out, "- {}", markdown(note))?;
@@ -144,6 +151,8 @@ mod tests {
 
         Samples: 810 ms, 790 ms, 840 ms
 
+        A median that is worse than this one by more than 25 % is told by `--check`.
+
         - one of three was slower
 
         | of it, or beside it | median | smallest | largest |
@@ -155,6 +164,8 @@ mod tests {
         From the command to nothing left.
 
         Samples: 502 ms, 502 ms
+
+        A median that is worse than this one by more than 25 % and 50 ms is told by `--check`.
 
         ## share-of-v1
 

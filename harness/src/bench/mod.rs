@@ -167,7 +167,7 @@ async fn versions(plan: &Plan) -> Vec<(String, String)> {
         }
         Choice::Kind | Choice::K3d | Choice::Context { .. } => {
             // Only where the cluster is still there: nothing is made for the sake of a version.
-            if let Ok(Some(_)) = provision::find(&plan.choice, &plan.settings).await
+            if provision::is_there(&plan.choice, &plan.settings).await
                 && let Ok(reached) = provision::reach(&plan.choice, &plan.settings, &|_| {}).await
             {
                 versions.extend(reached.versions);

@@ -8,6 +8,7 @@ use super::cluster::Where;
 use super::on_cluster;
 use super::print::{answer, answer_look, fail, tell};
 use crate::backend::Choice;
+use crate::backend::cluster::provision;
 use crate::bench::{self, Check, Measure, Plan, Report, markdown, report, table};
 use crate::run::stop::Stop;
 use crate::run::{chain, folder};
@@ -71,7 +72,9 @@ impl Bench {
         let yes_really = self.place.yes_really();
         let plan = Plan { choice, settings, measures, rounds, yes_really, again };
         let measured = bench::run(&plan, &stop, &|text| tell(&text)).await;
-        on_cluster::stays(&plan.choice, &plan.settings);
+        if plan.choice != Choice::Local && provision::is_there(&plan.choice, &plan.settings).await {
+            on_cluster::stays(&plan.choice, &plan.settings);
+        }
         match measured {
             Ok(Some(report)) => self.conclude(&plan, &report, earlier.as_ref()),
             Ok(None) => match stop.reason() {

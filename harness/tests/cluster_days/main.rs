@@ -28,6 +28,9 @@ mod foreign;
 // A cluster that is only half made.
 mod made;
 
+// The bench: what it takes away, and what it makes beside it.
+mod measured;
+
 use libtest_mimic::{Arguments, Trial};
 use site::Site;
 
@@ -57,6 +60,9 @@ const TESTS: &[Test] = &[
     ("no_istio_at_all", foreign::no_istio_at_all),
     ("ctrl_c_while_the_cluster_is_made", made::ctrl_c_while_the_cluster_is_made),
     ("killed_while_the_cluster_is_made", made::killed_while_the_cluster_is_made),
+    ("a_cluster_on_which_a_world_is_up_stays", measured::a_cluster_on_which_a_world_is_up_stays),
+    ("ctrl_c_while_a_cluster_is_made_by_hand", measured::ctrl_c_while_a_cluster_is_made_by_hand),
+    ("killed_while_a_cluster_is_made_by_hand", measured::killed_while_a_cluster_is_made_by_hand),
 ];
 
 fn main() {

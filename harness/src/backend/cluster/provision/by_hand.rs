@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -36,6 +37,8 @@ pub struct ByHand {
     world: tempfile::NamedTempFile,
     namespaces: Vec<String>,
     lock: File,
+    /// Its tool has made it, and is not in the middle of it.
+    made: AtomicBool,
 }
 
 impl ByHand {
@@ -48,7 +51,13 @@ impl ByHand {
     ) -> Result<Self, Error> {
         let settings = beside(maker, settings).map_err(Error::File)?;
         let mut shop = Shop::open(maker, &settings)?;
-        shop.take_away(tell).await?;
+        let lock = shop.desk.lock(LOCK_LIMIT, tell).await?;
+        if shop.desk.mark().is_some() {
+            tell(format!("removing the {}, which an earlier try has left", shop.title()));
+            abandon(&shop, &lock).await?;
+        } else if shop.is_there().await? {
+            return Err(Error::NotOurs { what: shop.title(), name: shop.name().to_owned() });
+        }
         let istioctl = istio::istioctl(&settings).await?;
         let mut kubectl = Tool::find(Which::Kubectl, "")?;
         kubectl.kubeconfig = Some(shop.desk.kubeconfig());
@@ -62,13 +71,21 @@ impl ByHand {
             placing::place(world, &references, "by-hand", &istio::injection(&settings), &Kinds::default());
         let file = listed(&placed).map_err(Error::File)?;
         let namespaces = placed.workloads.iter().cloned().collect();
-        let lock = shop.desk.lock(LOCK_LIMIT, tell).await?;
         let facts = shop.engine.facts().await?;
         machine::check_size(&facts, &settings)?;
         machine::check_port(&shop.engine, settings.cluster.port).await?;
         shop.desk.set(Stage::Begun, "by-hand").map_err(Error::Mark)?;
         let images = images.into_values().collect();
-        Ok(Self { shop, istioctl, kubectl, images, world: file, namespaces, lock })
+        Ok(Self {
+            shop,
+            istioctl,
+            kubectl,
+            images,
+            world: file,
+            namespaces,
+            lock,
+            made: AtomicBool::new(false),
+        })
     }
 
     /// Where its gateway is reached.
@@ -109,7 +126,10 @@ impl ByHand {
 
     /// The cluster is gone afterwards, however far it had come.
     pub async fn remove(self) -> Result<(), Error> {
-        self.shop.remove(&self.lock).await
+        match self.made.into_inner() {
+            true => self.shop.remove(&self.lock).await,
+            false => abandon(&self.shop, &self.lock).await,
+        }
     }
 
     async fn create(&self) -> Result<(), Error> {
@@ -118,6 +138,7 @@ impl ByHand {
         let config = desk.file("config.yaml", &config).map_err(Error::Mark)?;
         let words = maker.create(settings, &config, &desk.kubeconfig());
         tool.act(&words, Some(&self.lock), &|_| {}).await?;
+        self.made.store(true, Ordering::Relaxed);
         if *maker == Maker::K3d {
             let text = tool.ask(&maker.kubeconfig(self.shop.name())).await?;
             desk.file("kubeconfig", &text).map_err(Error::Mark)?;
@@ -160,6 +181,15 @@ impl ByHand {
         self.kubectl.act(&words, Some(&self.lock), &|_| {}).await?;
         Ok(())
     }
+}
+
+/// Removes what there is of a cluster whose tool has ended in the middle: the engine may still be at it.
+async fn abandon(shop: &Shop, lock: &File) -> Result<(), Error> {
+    if !shop.abandon().await {
+        shop.remove(lock).await?;
+    }
+    shop.desk.clear();
+    Ok(())
 }
 
 /// The settings of a cluster beside the one that is meant: all the same but its name and its port.
@@ -245,6 +275,7 @@ mod tests {
             world: listed(&placed).expect("written"),
             namespaces: vec!["pinning".into()],
             lock: tempfile::tempfile().expect("a file"),
+            made: AtomicBool::new(false),
         };
         let steps = hand.go().await.expect("all of them");
         let words = steps.iter().map(|step| step.what).collect::<Vec<_>>();

@@ -65,11 +65,11 @@ impl Shop {
     }
 
     /// What a person calls it.
-    fn title(&self) -> String {
+    pub fn title(&self) -> String {
         format!("{} cluster `{}`", self.maker.name(), self.name())
     }
 
-    async fn is_there(&self) -> Result<bool, Error> {
+    pub async fn is_there(&self) -> Result<bool, Error> {
         let listed = self.tool.ask(self.maker.list()).await?;
         Ok(self.maker.listed(&listed).iter().any(|name| name == self.name()))
     }
@@ -84,7 +84,7 @@ impl Shop {
 
     /// Removes what there is of a cluster whose making was given up. What the engine was asked for already it goes on
     /// making, though nobody waits for the answer any more: so it is looked again until nothing has come for a while.
-    async fn abandon(&self) -> bool {
+    pub async fn abandon(&self) -> bool {
         let mut gone = self.tool.act(&self.maker.delete(self.name()), None, &|_| {}).await.is_ok();
         let mut since = Instant::now();
         while since.elapsed() < CALM {

@@ -321,6 +321,11 @@ pub async fn find(choice: &Choice, settings: &Settings) -> Result<Option<Reached
     }))
 }
 
+/// Whether the cluster that meshquake makes is there and answers, as far as anybody can say.
+pub async fn is_there(choice: &Choice, settings: &Settings) -> bool {
+    matches!(find(choice, settings).await, Ok(Some(_)))
+}
+
 /// Removes the cluster that meshquake made; whether there was one.
 pub async fn remove(choice: &Choice, settings: &Settings, tell: Tell<'_>) -> Result<bool, Error> {
     match choice {
