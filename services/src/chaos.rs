@@ -207,9 +207,9 @@ impl Address {
         }
     }
 
-    /// Opens the switch. What is returned serves it for as long as it is kept.
-    pub async fn open(&self, chaos: &Chaos) -> io::Result<Open> {
-        let routes = chaos.routes();
+    /// Opens the socket for the switch and whatever else is as private. What is returned serves it for as long as it is
+    /// kept.
+    pub async fn open(&self, routes: Router) -> io::Result<Open> {
         match self {
             Self::Loopback(address) => {
                 let listener = TcpListener::bind(address).await?;

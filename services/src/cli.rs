@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::call::Caller;
 use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::server::Drain;
@@ -106,8 +107,9 @@ async fn run(service: Service, environment: &Environment) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listener = TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })?;
+    let private = app.chaos.routes().merge(Caller::of(environment).routes());
     let open = match &switch {
-        Some(switch) => Some(switch.open(&app.chaos).await.map_err(|source| {
+        Some(switch) => Some(switch.open(private).await.map_err(|source| {
             let address = environment.text("CHAOS_ADDR").unwrap_or_default().to_owned();
             Error::Chaos { address, source }
         })?),

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Serialize;
@@ -22,10 +22,24 @@ use crate::{Service, Stack};
 /// The longest answer that a caller takes.
 const MAX_ANSWER: usize = 1 << 20;
 
+/// What all calls of a service leave by.
+pub(crate) type HttpClient = Client<HttpConnector<Names>, Empty<Bytes>>;
+
+/// A client that looks names up where this service does, and keeps at most so many idle connections to a host.
+pub(crate) fn http(environment: &Environment, idle: usize) -> HttpClient {
+    let mut connector = HttpConnector::new_with_resolver(Names::of(environment));
+    connector.set_nodelay(true);
+    Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_max_idle_per_host(idle)
+        .build(connector)
+}
+
 /// The service that this one calls next.
 #[derive(Clone)]
 pub struct Upstream {
-    http: HttpClient<HttpConnector<Names>, Empty<Bytes>>,
+    http: HttpClient,
     caller: Service,
     stack: Stack,
     base: Uri,
@@ -35,16 +49,10 @@ pub struct Upstream {
 impl Upstream {
     /// Where to call, from `NEXT_URL` and `NEXT_TIMEOUT_MS`.
     pub fn next(caller: Service, stack: Stack, environment: &Environment) -> Result<Self, Error> {
-        let mut connector = HttpConnector::new_with_resolver(Names::of(environment));
-        connector.set_nodelay(true);
-        // As many idle connections as were ever in use at once stay open: at a thousand requests a second, opening one
-        // costs more than keeping it.
-        let http = HttpClient::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(60))
-            .build(connector);
         Ok(Self {
-            http,
+            // As many idle connections as were ever in use at once stay open: at a thousand requests a second, opening
+            // one costs more than keeping it.
+            http: http(environment, usize::MAX),
             caller,
             stack,
             base: environment.base_url("NEXT_URL")?,
@@ -144,7 +152,7 @@ impl IntoResponse for Failure {
 }
 
 /// An error with all its causes on one line.
-fn chain(error: &dyn StdError) -> String {
+pub(crate) fn chain(error: &dyn StdError) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

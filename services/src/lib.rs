@@ -8,8 +8,8 @@
 //! ```
 //!
 //! A service is its routes (`src/<service>/`) inside what all share: [`server`] observes each request, drains, and tells
-//! of its health; [`client`] calls the next service; [`chaos`] makes the service itself fail; [`resolve`] is the one place
-//! where a name becomes an address.
+//! of its health; [`client`] calls the next service; [`chaos`] makes the service itself fail; [`call`] has it call whomever
+//! one asks about; [`resolve`] is the one place where a name becomes an address.
 //!
 //! # Environment
 //!
@@ -21,7 +21,7 @@
 //! | `NEXT_URL` | the service that this one calls, `http://host:port` | refused where one is called |
 //! | `NEXT_TIMEOUT_MS` | deadline of such a call, connecting included | 2000 |
 //! | `MESHQUAKE_HOSTS` | a hosts file that names are looked up in | DNS |
-//! | `CHAOS_ADDR` | `unix:/path` or `127.0.0.1:9900`: where the chaos switch listens | no switch |
+//! | `CHAOS_ADDR` | `unix:/path` or `127.0.0.1:9900`: where the chaos switch and the call on demand listen | neither |
 //! | `DRAIN_LINGER_MS` | after SIGTERM: how long new calls are still taken, not ready | 250 |
 //! | `DRAIN_TIMEOUT_MS` | after that: how long calls in hand may take | 4000 |
 //!
@@ -34,6 +34,7 @@
 compile_error!("a shop without a world has no services: choose one or more of the features `pinning`");
 
 pub mod app;
+pub mod call;
 pub mod chaos;
 pub mod cli;
 pub mod client;

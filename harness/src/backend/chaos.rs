@@ -1,4 +1,5 @@
-//! A pod's own chaos switch: the service itself fails, so that retries and ejection see a real failure.
+//! A pod's own chaos switch: the service itself fails, so that retries and ejection see a real failure. On the same
+//! socket the service makes a call when it is asked to.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -7,10 +8,12 @@ use std::time::Duration;
 use http::Method;
 use serde::{Deserialize, Serialize};
 
+use super::call::{Call, Told};
 use super::cluster::forward::{self, Forward};
 
 /// How long a switch may take to answer.
 const LIMIT: Duration = Duration::from_secs(3);
+const SWITCH: &str = "/chaos";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -98,7 +101,7 @@ impl Switch {
     pub fn at(pod: &str, address: &Address) -> Result<Self, Error> {
         let way = match address {
             Address::Unix(path) => {
-                let builder = reqwest::Client::builder().timeout(LIMIT).no_proxy().unix_socket(path.clone());
+                let builder = reqwest::Client::builder().no_proxy().unix_socket(path.clone());
                 let client = builder.build();
                 Way::Socket(client.map_err(|source| Error::Unreachable { pod: pod.into(), source })?)
             }
@@ -109,24 +112,38 @@ impl Switch {
 
     pub async fn on(&self, misbehaviour: &Misbehaviour) -> Result<(), Error> {
         let wanted = serde_json::to_string(misbehaviour).unwrap_or_default();
-        self.send(Method::PUT, Some(wanted)).await.map(drop)
+        self.send(Method::PUT, SWITCH, Some(wanted), LIMIT).await.map(drop)
     }
 
     pub async fn off(&self) -> Result<(), Error> {
-        self.send(Method::DELETE, None).await.map(drop)
+        self.send(Method::DELETE, SWITCH, None, LIMIT).await.map(drop)
     }
 
     pub async fn state(&self) -> Result<Misbehaviour, Error> {
-        let answer = self.send(Method::GET, None).await?;
+        let answer = self.send(Method::GET, SWITCH, None, LIMIT).await?;
         serde_json::from_str(&answer).map_err(|_| Error::Refused { pod: self.pod.clone(), answer })
     }
 
-    async fn send(&self, method: Method, json: Option<String>) -> Result<String, Error> {
+    /// Has the service make a call, as it would by itself, and tells what came of it.
+    pub async fn call(&self, call: &Call) -> Result<Told, Error> {
+        let asked = serde_json::to_string(call).unwrap_or_default();
+        let limit = LIMIT + Duration::from_millis(call.within_ms);
+        let answer = self.send(Method::POST, "/call", Some(asked), limit).await?;
+        serde_json::from_str(&answer).map_err(|_| Error::Refused { pod: self.pod.clone(), answer })
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        json: Option<String>,
+        limit: Duration,
+    ) -> Result<String, Error> {
         let pod = || self.pod.clone();
         let (status, text) = match &self.way {
             Way::Socket(client) => {
                 let unreachable = |source| Error::Unreachable { pod: pod(), source };
-                let mut request = client.request(method, "http://switch/chaos");
+                let mut request = client.request(method, format!("http://switch{path}")).timeout(limit);
                 if let Some(json) = json {
                     request = request.header(http::header::CONTENT_TYPE, "application/json").body(json);
                 }
@@ -134,7 +151,7 @@ impl Switch {
                 (answer.status(), answer.text().await.map_err(unreachable)?)
             }
             Way::Forward(forward) => {
-                let answer = forward.send(method, "/chaos", json, LIMIT).await;
+                let answer = forward.send(method, path, json, limit).await;
                 let (status, body) = answer.map_err(|source| Error::Forward { pod: pod(), source })?;
                 (status, String::from_utf8_lossy(&body).into_owned())
             }

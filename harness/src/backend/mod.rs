@@ -4,6 +4,7 @@
 //! differs is how a world is brought up, how proxies are known to have converged, and how a pod's insides are
 //! reached.
 
+pub mod call;
 pub mod chaos;
 pub mod cluster;
 pub mod local;

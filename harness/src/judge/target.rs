@@ -98,6 +98,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// What its page says now, over a connection of its own.
+    pub async fn readings(&self, limit: Duration) -> Result<Vec<Reading>, Error> {
+        Fetcher::new(&self.address, limit)?.readings().await
+    }
+
     /// The labels that tell this target's series from those of all others.
     pub(super) fn constant(&self) -> Labels {
         let mut labels: Labels =

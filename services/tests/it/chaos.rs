@@ -21,7 +21,7 @@ impl Switch {
     async fn of(service: &Running) -> Self {
         let folder = tempfile::tempdir().expect("folder");
         let address = Address::Unix(folder.path().join("chaos.sock"));
-        let open = address.open(&service.app.chaos).await.expect("switch");
+        let open = address.open(service.app.chaos.routes()).await.expect("switch");
         Self { folder, _open: open }
     }
 
@@ -153,10 +153,10 @@ async fn the_socket_is_for_this_user_alone_and_one_left_behind_is_replaced() {
     // A killed process leaves its socket; nobody answers on it.
     drop(std::os::unix::net::UnixListener::bind(&path).expect("socket"));
     let address = Address::Unix(path.clone());
-    let open = address.open(&c.app.chaos).await.expect("the old socket is replaced");
+    let open = address.open(c.app.chaos.routes()).await.expect("the old socket is replaced");
     let mode = std::fs::metadata(&path).expect("socket").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let taken = address.open(&c.app.chaos).await.expect_err("a switch that answers is not replaced");
+    let taken = address.open(c.app.chaos.routes()).await.expect_err("a switch that answers is not replaced");
     assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
     drop(open);
     assert!(!path.exists(), "a switch that closes takes its socket along");
@@ -168,7 +168,7 @@ async fn the_switch_works_over_loopback_too() {
     // A port that was just free; between the two another process could take it, and then this fails loudly.
     let free =
         tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("free port").local_addr().expect("bound");
-    let _open = Address::Loopback(free).open(&c.app.chaos).await.expect("switch");
+    let _open = Address::Loopback(free).open(c.app.chaos.routes()).await.expect("switch");
     let stream = TcpStream::connect(free).await.expect("the switch listens");
     let answer = exchange(stream, Method::PUT, "/chaos", &[], r#"{"status":418}"#).await;
     assert_eq!(answer.status, StatusCode::OK);

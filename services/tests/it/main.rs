@@ -1,5 +1,7 @@
 //! The shop as its callers see it: services in process on free ports, and the binary as a process.
 
+/// A call that the service makes on demand.
+mod call;
 /// What a line of the chain says in v1, in v2, and where the two meet.
 mod chain;
 /// The switch that makes a service itself fail.
