@@ -4,6 +4,8 @@
 //! next run. A tier that cannot run is reported as ignored, with the reason in its name; `MESHQUAKE_REQUIRE=envoy,kind`
 //! makes that a failure. `MESHQUAKE_REPEAT=20` runs each scenario twenty times.
 
+#[path = "support/starved.rs"]
+mod starved;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "support/tiers.rs"]
@@ -58,46 +60,8 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
 fn repeat(backend: &str, file: &Path) -> Result<(), Failed> {
     let times = std::env::var("MESHQUAKE_REPEAT").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
     (1..=times).try_for_each(|time| {
-        as_expected(backend, file).map_err(|why| Failed::from(format!("time {time} of {times}: {why}")))
+        starved::run(backend, file)
+            .map(drop)
+            .map_err(|why| Failed::from(format!("time {time} of {times}: {why}")))
     })
-}
-
-/// A generator that was starved by others on this machine says nothing about the system: such a run is tried again.
-const TRIES: usize = 3;
-
-fn as_expected(backend: &str, file: &Path) -> Result<(), String> {
-    let _alone = support::under_load();
-    let mut last = String::new();
-    for _ in 0..TRIES {
-        let reports = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let file = file.to_string_lossy();
-        let folder = reports.path().to_string_lossy();
-        let words = ["run", &file, "--backend", backend, "--as-expected", "--json", "--reports", &folder];
-        let output = support::meshquake(&words).output().map_err(|error| error.to_string())?;
-        if output.status.success() {
-            return Ok(());
-        }
-        // What tells why goes with the failure: the folder stays.
-        last = format!("{}\n{}", support::said(&output), reports.path().display());
-        let starved = was_starved(&output.stdout);
-        let _kept = reports.keep();
-        if !starved {
-            break;
-        }
-    }
-    Err(last)
-}
-
-/// Whether the machine was too busy for the load generator; what was measured beside it may come from that as well.
-/// A fault that was not taken back, or anything else that is no measurement, never does.
-fn was_starved(answer: &[u8]) -> bool {
-    let answer: serde_json::Value = serde_json::from_slice(answer).unwrap_or_default();
-    let causes = answer["causes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let starved = |cause: &serde_json::Value| {
-        cause["text"].as_str().is_some_and(|text| text.starts_with("the load generator was the bottleneck"))
-    };
-    let measured = |cause: &serde_json::Value| {
-        ["inconclusive", "failed", "not-steady"].iter().any(|kind| cause["kind"] == *kind)
-    };
-    causes.iter().any(starved) && causes.iter().all(measured)
 }

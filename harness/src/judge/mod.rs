@@ -33,5 +33,5 @@ pub use outside::Prometheus;
 pub use recovery::Recovery;
 pub use samples::Samples;
 pub use scrape::{Gap, Refresh, Scraper};
-pub use target::{Address, Kind, Page, Target, Way};
+pub use target::{Address, Fetcher, Kind, Page, Target, Way};
 pub use window::{ActionMarks, Marks};

@@ -43,12 +43,20 @@ pub enum Address {
     By(Way),
 }
 
+/// Tells by its name on the page whether a metric is wanted.
+pub type Wanted<'w> = &'w (dyn Fn(&str) -> bool + Sync);
+
 /// A way to a page that a backend has.
 pub trait Page: Send + Sync {
     /// Equal for equal pages.
     fn name(&self) -> &str;
 
-    fn readings(&self, limit: Duration) -> BoxFuture<'_, Result<Vec<Reading>, Error>>;
+    /// Only of metrics whose name on the page is wanted.
+    fn readings<'p>(
+        &'p self,
+        limit: Duration,
+        wanted: Wanted<'p>,
+    ) -> BoxFuture<'p, Result<Vec<Reading>, Error>>;
 }
 
 /// A backend's page, compared by its name.
@@ -98,11 +106,6 @@ pub struct Target {
 }
 
 impl Target {
-    /// What its page says now, over a connection of its own.
-    pub async fn readings(&self, limit: Duration) -> Result<Vec<Reading>, Error> {
-        Fetcher::new(&self.address, limit)?.readings().await
-    }
-
     /// The labels that tell this target's series from those of all others.
     pub(super) fn constant(&self) -> Labels {
         let mut labels: Labels =
@@ -145,7 +148,9 @@ fn chain(error: &reqwest::Error) -> String {
 }
 
 /// Fetches the page of one target; its connection is kept.
-pub(super) enum Fetcher {
+pub struct Fetcher(Route);
+
+enum Route {
     Own { client: reqwest::Client, url: String },
     By { way: Way, limit: Duration },
 }
@@ -159,15 +164,20 @@ impl Fetcher {
                 (builder.unix_socket(socket.as_path()), format!("http://localhost{path}"))
             }
             Address::Http(url) => (builder, url.clone()),
-            Address::By(way) => return Ok(Self::By { way: way.clone(), limit }),
+            Address::By(way) => return Ok(Self(Route::By { way: way.clone(), limit })),
         };
-        Ok(Self::Own { client: builder.build()?, url })
+        Ok(Self(Route::Own { client: builder.build()?, url }))
     }
 
     pub async fn readings(&self) -> Result<Vec<Reading>, Error> {
-        match self {
-            Self::Own { client, url } => Ok(exposition::read(&fetch(client, url).await?)?),
-            Self::By { way, limit } => way.0.readings(*limit).await,
+        self.readings_of(&|_| true).await
+    }
+
+    /// Only of metrics whose name on the page is wanted: the others cost no more than a look at their name.
+    pub async fn readings_of(&self, wanted: Wanted<'_>) -> Result<Vec<Reading>, Error> {
+        match &self.0 {
+            Route::Own { client, url } => Ok(exposition::read_kept(&fetch(client, url).await?, wanted)?),
+            Route::By { way, limit } => way.0.readings(*limit, wanted).await,
         }
     }
 }

@@ -14,7 +14,7 @@ use super::forward::Forward;
 use super::proxies::{self, Proxy, Whose};
 use super::settings::Relabel;
 use crate::judge::exposition::{self, Reading};
-use crate::judge::target::{self, Kind};
+use crate::judge::target::{self, Kind, Wanted};
 use crate::judge::{Address, Page, Target, Way};
 
 /// Where pilot-agent serves the metrics of Envoy, of itself and of the app together.
@@ -58,10 +58,14 @@ impl Page for PodPage {
         &self.name
     }
 
-    fn readings(&self, limit: Duration) -> BoxFuture<'_, Result<Vec<Reading>, target::Error>> {
+    fn readings<'p>(
+        &'p self,
+        limit: Duration,
+        wanted: Wanted<'p>,
+    ) -> BoxFuture<'p, Result<Vec<Reading>, target::Error>> {
         Box::pin(async move {
             let page = self.page(limit).await?;
-            let mut readings = exposition::read_kept(&page, is_kept)?;
+            let mut readings = exposition::read_kept(&page, |name| is_kept(name) && wanted(name))?;
             relabel(&mut readings, &self.reader.relabel);
             Ok(readings)
         })

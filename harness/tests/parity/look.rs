@@ -1,0 +1,106 @@
+//! What the proxies of a world have counted up to a moment, read by the judge's own scraper, relabel rules included.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use meshquake::backend::Backend;
+use meshquake::judge::exposition::Reading;
+use meshquake::judge::target::Wanted;
+use meshquake::judge::{Fetcher, Kind, Target};
+use meshquake::wait::{self, Seen};
+use meshquake_promql::{Labels, METRIC_NAME};
+
+const REQUESTS: &str = "istio_requests_total";
+const HISTOGRAM: &str = "istio_request_duration_milliseconds";
+const DURATIONS: &str = "istio_request_duration_milliseconds_count";
+const BUCKETS: &str = "istio_request_duration_milliseconds_bucket";
+/// A page that takes longer is not there.
+const PAGE_LIMIT: Duration = Duration::from_secs(5);
+/// Pods that come and go are noticed within this time.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Series without the metric's name, each with its value. Which pod counted is not told: its name is chance.
+pub type Counts = BTreeMap<Labels, u64>;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    pub requests: Counts,
+    pub durations: Counts,
+    /// Upper bounds of the histogram's buckets.
+    pub edges: BTreeSet<String>,
+}
+
+/// Whoever looks: it keeps its connections.
+#[derive(Default)]
+pub struct Eyes(BTreeMap<Target, Fetcher>);
+
+impl Eyes {
+    /// What was counted of requests.
+    pub async fn look(&mut self, backend: &Backend) -> Result<Look, String> {
+        self.look_for(backend, &|name| name.ends_with(REQUESTS)).await
+    }
+
+    /// The durations as well, which are most of a page.
+    pub async fn look_at_all(&mut self, backend: &Backend) -> Result<Look, String> {
+        let wanted = |name: &str| name.ends_with(REQUESTS) || name.contains(HISTOGRAM);
+        self.look_for(backend, &wanted).await
+    }
+
+    /// All pages at once; where one cannot be read, the pods are looked for again.
+    async fn look_for(&mut self, backend: &Backend, wanted: Wanted<'_>) -> Result<Look, String> {
+        let targets = backend.targets();
+        let look = wait::until("the metrics of every proxy", LIMIT, async || {
+            let now: BTreeSet<Target> =
+                targets.borrow().iter().filter(|target| target.kind == Kind::Sidecar).cloned().collect();
+            match self.look_at(now, wanted).await {
+                Ok(look) => Seen::Done(look),
+                Err(why) => Seen::NotYet(why),
+            }
+        });
+        look.await.map_err(|error| error.to_string())
+    }
+
+    async fn look_at(&mut self, targets: BTreeSet<Target>, wanted: Wanted<'_>) -> Result<Look, String> {
+        self.0.retain(|target, _| targets.contains(target));
+        for target in targets.into_iter().filter(|target| !self.0.contains_key(target)).collect::<Vec<_>>() {
+            let fetcher = Fetcher::new(&target.address, PAGE_LIMIT).map_err(|error| error.to_string())?;
+            self.0.insert(target, fetcher);
+        }
+        let page = async |(target, fetcher): (&Target, &Fetcher)| {
+            fetcher.readings_of(wanted).await.map_err(|error| format!("{}: {error}", target.name))
+        };
+        let pages = try_join_all(self.0.iter().map(page)).await?;
+        let mut look = Look::default();
+        pages.into_iter().flatten().for_each(|reading| look.take(reading));
+        Ok(look)
+    }
+}
+
+impl Look {
+    fn take(&mut self, reading: Reading) {
+        let mut labels = reading.labels;
+        let name = labels.metric().to_owned();
+        labels.remove(METRIC_NAME);
+        // Counts are whole and small.
+        let value = reading.value as u64;
+        match name.as_str() {
+            REQUESTS => *self.requests.entry(labels).or_default() += value,
+            DURATIONS => *self.durations.entry(labels).or_default() += value,
+            BUCKETS => {
+                self.edges.insert(labels.get("le").to_owned());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What was counted in between. A pod that went takes its counts along: that is no call.
+pub fn since(before: &Counts, now: &Counts) -> Counts {
+    now.iter()
+        .filter_map(|(labels, value)| {
+            let more = value.saturating_sub(before.get(labels).copied().unwrap_or(0));
+            (more > 0).then(|| (labels.clone(), more))
+        })
+        .collect()
+}

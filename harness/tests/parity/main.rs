@@ -1,0 +1,250 @@
+//! `local` and Istio agree: the same calls in the same situations come to the same on every backend, and so does every
+//! scenario.
+//!
+//! `MESHQUAKE_BACKENDS=local,kind cargo test -p meshquake --test parity` compares each backend with what was agreed on,
+//! which lies in `reports/parity/` and is summed up in `reports/parity.md`. `MESHQUAKE_PARITY=write` writes that anew: the
+//! first backend that plays a situation (a cluster, where one is asked for) says what is right, and the others are
+//! compared with it. A backend that cannot run is reported as ignored, with the reason in the test's name.
+
+#[path = "../support/starved.rs"]
+mod starved;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/tiers.rs"]
+mod tiers;
+
+// Which calls are made.
+mod calls;
+
+// Labels that differ, and why.
+mod labels;
+
+// What the proxies have counted.
+mod look;
+
+// What one call came to.
+mod outcome;
+
+// One situation from its beginning to its end.
+mod play;
+
+// When and with what versions.
+mod ran;
+
+// The page for people.
+mod report;
+
+// What is done to the world before its calls are made.
+mod situation;
+
+// A world that is up.
+mod stage;
+
+// What was agreed on, on disk.
+mod table;
+
+// What each scenario comes to.
+mod verdicts;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use meshquake::world::Layout;
+
+use labels::Series;
+use ran::Ran;
+use situation::Situation;
+use stage::Stage;
+use table::Table;
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    // One world at a time.
+    arguments.test_threads = Some(1);
+    let asked = tiers::backends();
+    let theatre = Arc::new(Mutex::new(Theatre::new()));
+    let mut trials = Vec::new();
+    // A cluster comes first: where it says what is right, `local` is compared with it.
+    for backend in ["kind", "k3d", "local"] {
+        if !asked.contains(&backend) {
+            let name = format!("{backend} (skipped: MESHQUAKE_BACKENDS does not name it)");
+            trials.push(Trial::test(name, || Ok(())).with_ignored_flag(true));
+            continue;
+        }
+        let missing = if arguments.list { None } else { tiers::missing(backend) };
+        for (name, test) in tests(backend) {
+            trials.push(match &missing {
+                None => {
+                    let theatre = theatre.clone();
+                    Trial::test(format!("{backend}::{name}"), move || {
+                        let mut theatre = theatre.lock().unwrap_or_else(PoisonError::into_inner);
+                        test(&mut theatre).map_err(Failed::from)
+                    })
+                }
+                Some(why) => {
+                    let name = format!("{backend}::{name} (skipped: {why})");
+                    Trial::test(name, || Ok(())).with_ignored_flag(true)
+                }
+            });
+        }
+    }
+    trials.push(Trial::test("report", move || {
+        let mut theatre = theatre.lock().unwrap_or_else(PoisonError::into_inner);
+        theatre.close().and_then(|()| report::keep_or_compare(theatre.writes)).map_err(Failed::from)
+    }));
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+type Test = Box<dyn FnOnce(&mut Theatre) -> Result<(), String> + Send>;
+
+fn tests(backend: &'static str) -> Vec<(String, Test)> {
+    let mut tests: Vec<(String, Test)> = Vec::new();
+    for (word, layout) in Layout::WORDS {
+        for situation in Situation::ALL {
+            let name = format!("{word}::{}", situation.name());
+            tests.push((name, Box::new(move |theatre| theatre.play(backend, layout, situation))));
+        }
+        let labels = move |theatre: &mut Theatre| theatre.labels(backend, layout);
+        tests.push((format!("{word}::labels"), Box::new(labels)));
+    }
+    for scenario in verdicts::scenarios() {
+        let name = scenario.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let test_name = format!("scenario::{name}");
+        tests.push((test_name, Box::new(move |theatre| theatre.scenario(backend, &name, &scenario))));
+    }
+    tests
+}
+
+/// One world is up at a time, for all tests that want it.
+struct Theatre {
+    runtime: tokio::runtime::Runtime,
+    stage: Option<(&'static str, Layout, Stage)>,
+    /// What is agreed on is written anew.
+    writes: bool,
+    /// What has been written in this run, and so holds for who comes after.
+    written: std::collections::BTreeSet<String>,
+    /// Series by backend and layout, of the situations that were played in this run.
+    series: BTreeMap<(&'static str, String), (Series, usize)>,
+}
+
+impl Theatre {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        Self {
+            runtime: runtime.expect("a runtime"),
+            stage: None,
+            writes: std::env::var("MESHQUAKE_PARITY").is_ok_and(|word| word == "write"),
+            written: Default::default(),
+            series: BTreeMap::new(),
+        }
+    }
+
+    /// Whether this is the one to say what is right.
+    fn says_what_is_right(&mut self, what: String) -> bool {
+        self.writes && self.written.insert(what)
+    }
+
+    fn close(&mut self) -> Result<(), String> {
+        match self.stage.take() {
+            Some((.., stage)) => self.runtime.block_on(stage.backend.down()),
+            None => Ok(()),
+        }
+    }
+
+    fn open(&mut self, backend: &'static str, layout: Layout) -> Result<(), String> {
+        if self.stage.as_ref().is_some_and(|(one, other, _)| (*one, *other) == (backend, layout)) {
+            return Ok(());
+        }
+        self.close()?;
+        let stage = self.runtime.block_on(Stage::up(backend, layout))?;
+        if self.writes {
+            let mut ran = Ran::read();
+            ran.note(backend, &stage);
+            ran.write()?;
+        }
+        self.stage = Some((backend, layout, stage));
+        Ok(())
+    }
+
+    fn play(&mut self, backend: &'static str, layout: Layout, situation: Situation) -> Result<(), String> {
+        self.open(backend, layout)?;
+        let (.., stage) = self.stage.as_ref().ok_or("no world is up")?;
+        let word = layout.to_string();
+        let file = table::file(&word, situation.name());
+        let expected = Table::read(&file);
+        let played = match self.runtime.block_on(play::play(stage, situation, expected.as_ref())) {
+            Ok(played) => played,
+            Err(why) => {
+                // Nobody knows what is left of it.
+                let closed = self.close();
+                return Err(format!(
+                    "{why}{}",
+                    closed.err().map(|why| format!("; {why}")).unwrap_or_default()
+                ));
+            }
+        };
+        let (series, situations) = self.series.entry((backend, word.clone())).or_default();
+        series.add(&played.series, &played.edges);
+        *situations += 1;
+        if self.says_what_is_right(format!("{word} {}", situation.name())) {
+            return table::write(&file, &played.table.to_string());
+        }
+        let expected = expected
+            .ok_or_else(|| format!("{} is not there; MESHQUAKE_PARITY=write makes it", file.display()))?;
+        let differences = expected.differences(&played.table);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        let calls = played.table.calls();
+        let told = differences.join("\n");
+        Err(format!(
+            "{} of {calls} calls come to something else (- agreed on, + seen):\n{told}",
+            differences.len()
+        ))
+    }
+
+    fn labels(&mut self, backend: &'static str, layout: Layout) -> Result<(), String> {
+        let word = layout.to_string();
+        let Some((series, situations)) = self.series.get(&(backend, word.clone())).cloned() else {
+            return Err("no situation was played before, so there is no series to look at".to_owned());
+        };
+        let whole = situations == Situation::ALL.len();
+        if backend != "local" {
+            // What a cluster says is kept, to compare `local` with it; whether it still says so is compared by value.
+            if whole && self.says_what_is_right(format!("{word} labels")) {
+                return table::write(&Series::file(&word), &series.text());
+            }
+            let known = Series::read(&word).ok_or("nothing is known of a cluster's series yet")?;
+            let changed = labels::differences(&known, &series);
+            let told =
+                changed.iter().map(|one| format!("label `{}`: {} {}", one.label, one.how, one.example));
+            let told = told.collect::<Vec<_>>().join("\n");
+            return if told.is_empty() { Ok(()) } else { Err(format!("other than it was kept:\n{told}")) };
+        }
+        let known = Series::read(&word).ok_or("nothing is known of a cluster's series yet")?;
+        let mut surprises = labels::surprises(&series, &known);
+        if !whole {
+            // A difference may show in a situation that was left out.
+            surprises.retain(|one| !one.ends_with("and does not"));
+        }
+        if surprises.is_empty() { Ok(()) } else { Err(surprises.join("\n")) }
+    }
+
+    fn scenario(&mut self, backend: &'static str, name: &str, file: &std::path::Path) -> Result<(), String> {
+        self.close()?;
+        let seen = verdicts::of(backend, file)?;
+        let mut known = verdicts::read();
+        if self.says_what_is_right(format!("scenario {name}")) {
+            known.insert(name.to_owned(), seen);
+            return verdicts::keep(&known);
+        }
+        match known.get(name) {
+            Some(agreed) if *agreed == seen => Ok(()),
+            Some(agreed) => {
+                Err(format!("agreed on:\n  {}\nseen:\n  {}", agreed.join("\n  "), seen.join("\n  ")))
+            }
+            None => Err("nobody has agreed on its verdict yet; MESHQUAKE_PARITY=write makes it".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What each scenario comes to, objective by objective.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::starved;
+use crate::table::{folder, write};
+
+/// By scenario: its verdict and those of its objectives, a line each.
+pub type Verdicts = BTreeMap<String, Vec<String>>;
+
+fn file() -> PathBuf {
+    folder().join("verdicts.json")
+}
+
+pub fn read() -> Verdicts {
+    serde_json::from_str(&std::fs::read_to_string(file()).unwrap_or_default()).unwrap_or_default()
+}
+
+pub fn keep(verdicts: &Verdicts) -> Result<(), String> {
+    write(&file(), &(serde_json::to_string_pretty(verdicts).map_err(|error| error.to_string())? + "\n"))
+}
+
+/// Runs it. That it goes as it expects is part of it: a run that does not is no verdict to compare with.
+pub fn of(backend: &str, scenario: &Path) -> Result<Vec<String>, String> {
+    let answer = starved::run(backend, scenario)?;
+    let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut lines = vec![word(&answer["verdict"])];
+    let objectives = answer["objectives"].as_array().into_iter().flatten();
+    lines.extend(objectives.map(|one| format!("{}: {}", word(&one["name"]), word(&one["verdict"]))));
+    Ok(lines)
+}
+
+/// Every scenario of the repository.
+pub fn scenarios() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    collect(&crate::support::root().join("scenarios"), &mut files);
+    files
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    let entries = std::fs::read_dir(folder).expect("the scenarios can be listed");
+    let mut paths = entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            files.push(path);
+        }
+    }
+}
