@@ -26,11 +26,12 @@ impl Ran {
         write(&Self::file(), &(serde_json::to_string_pretty(self).map_err(|error| error.to_string())? + "\n"))
     }
 
-    pub fn note(&mut self, backend: &str, stage: &Stage) {
+    pub async fn note(&mut self, backend: &str, stage: &Stage) {
         let today = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
         let mut facts = BTreeMap::from([("date".to_owned(), today)]);
         let versions = stage.backend.facts().versions;
         facts.extend(versions.into_iter().map(|(what, version)| (what.to_lowercase(), version)));
+        facts.extend(stage.sidecars_envoy().await.map(|version| ("envoy".to_owned(), version)));
         if backend == "local"
             && let Ok(found) = meshquake::parts::find(meshquake::parts::Part::Envoy, &|_| {})
         {

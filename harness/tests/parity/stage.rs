@@ -9,6 +9,7 @@ use std::time::Duration;
 use meshquake::backend::call::{Call, Failed, Told};
 use meshquake::backend::chaos::{Address, Switch};
 use meshquake::backend::cluster::Begun;
+use meshquake::backend::cluster::forward::Forward;
 use meshquake::backend::cluster::settings::Settings;
 use meshquake::backend::objects::{ObjectRef, PodFacts, said};
 use meshquake::backend::{self, Backend, Choice, Images, Site};
@@ -22,6 +23,9 @@ use crate::calls::{Asked, Caller, Target};
 
 const WORLD: &str = "pinning";
 const OUTSIDE: &str = "outside";
+/// Where a sidecar tells of itself.
+const ADMIN: u16 = 15000;
+const ADMIN_LIMIT: Duration = Duration::from_secs(5);
 /// How long a pod may take to be ready.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 /// How long the proxies may take to acknowledge a change.
@@ -81,6 +85,19 @@ impl Stage {
                 Err(why)
             }
         }
+    }
+
+    /// What Envoy the world's sidecars are, where they are not ours; nothing where nobody says.
+    pub async fn sidecars_envoy(&self) -> Option<String> {
+        let Backend::Cluster(cluster) = &self.backend else { return None };
+        let deployment = self.world.deployments().into_iter().next()?;
+        let pods = self.backend.objects().pods(&deployment.namespace, &deployment.labels).await.ok()?;
+        let client = cluster.ground().client.clone();
+        let admin = Forward::new(client, &deployment.namespace, &pods.first()?.name, ADMIN);
+        let told: serde_json::Value =
+            serde_json::from_slice(&admin.get("/server_info", ADMIN_LIMIT).await.ok()?).ok()?;
+        // revision/version/how it was built
+        Some(told["version"].as_str()?.split('/').nth(1)?.to_owned())
     }
 
     pub async fn converged(&self) -> Result<(), String> {

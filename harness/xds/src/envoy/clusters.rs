@@ -18,6 +18,7 @@ use envoy_types::pb::google::protobuf::Any;
 
 use super::endpoints::TLS_MODE;
 use super::proto::{address, ads, any, duration, metadata, percent, socket, texts, uint32};
+use super::telemetry::UNKNOWN;
 use super::tls;
 use crate::intent::{Cluster, Inbound};
 use crate::model::{LoadBalancer, Outlier, Pool, TlsMode, TrafficPolicy};
@@ -50,14 +51,7 @@ pub fn outbound(cluster: &Cluster, source: IpAddr) -> pb::Cluster {
             ..BindConfig::default()
         }),
         upstream_connection_options: pool.keepalive.as_ref().map(keepalive),
-        metadata: Some(metadata(vec![(
-            "istio",
-            texts(&[
-                ("host", &cluster.host),
-                ("service", &cluster.service.name),
-                ("namespace", &cluster.service.namespace),
-            ]),
-        )])),
+        metadata: Some(metadata(vec![("istio", texts(&service_words(cluster)))])),
         typed_extension_protocol_options: http_options(&pool, cluster.protocol.is_http(), http2),
         ..pb::Cluster::default()
     };
@@ -66,6 +60,7 @@ pub fn outbound(cluster: &Cluster, source: IpAddr) -> pb::Cluster {
         tls::upstream(sni.unwrap_or(&cluster.sni()), names, http2)
     };
     match &policy.tls {
+        _ if cluster.passthrough => {}
         Some(tls) if tls.mode == TlsMode::Disable => {}
         Some(tls) => out.transport_socket = Some(mutual(tls.sni.as_deref(), &tls.alt_names)),
         // Each endpoint says whether it takes TLS.
@@ -85,6 +80,15 @@ pub fn outbound(cluster: &Cluster, source: IpAddr) -> pb::Cluster {
         }
     }
     out
+}
+
+/// What metrics say of the service behind a cluster.
+fn service_words(cluster: &Cluster) -> [(&str, &str); 3] {
+    let (host, service, namespace) = match cluster.passthrough {
+        true => (UNKNOWN, UNKNOWN, UNKNOWN),
+        false => (cluster.host.as_str(), cluster.service.name.as_str(), cluster.service.namespace.as_str()),
+    };
+    [("host", host), ("service", service), ("namespace", namespace)]
 }
 
 /// The app behind an inbound listener.

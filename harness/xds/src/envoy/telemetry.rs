@@ -29,7 +29,7 @@ pub const STAT_TAGS: &[(&str, &str)] = &[(
     r"^cluster\.(((?:in|out)bound\|\d+\|[^|]*\|(?:[a-z0-9-]+\.[a-z0-9-]+\.svc\.cluster\.local)?)\.)",
 )];
 
-const UNKNOWN: &str = "unknown";
+pub const UNKNOWN: &str = "unknown";
 const CLUSTER: &str = "Kubernetes";
 const PROTOCOL: &str = "%CEL('content-type' in request.headers && \
                         request.headers['content-type'].startsWith('application/grpc') ? 'grpc' : 'http')%";

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::build::{identity, peer};
-use super::{Cluster, Endpoint, Peer, ProxyIntent, cluster_name};
+use super::{Cluster, Endpoint, Peer, ProxyIntent, Role, cluster_name, passthrough_name};
 use crate::model::{
     DestinationRule, Mesh, Mode, ObjectId, Service, ServicePort, State, TrafficPolicy, Workload,
 };
@@ -44,7 +44,9 @@ impl<'a> ClusterBook<'a> {
                     entries
                 }
             };
-            for entry in entries.iter() {
+            // A gateway answers a host that it does not know by itself.
+            let passes = intent.role == Role::Sidecar;
+            for entry in entries.iter().filter(|entry| passes || !entry.cluster.passthrough) {
                 let name = &entry.cluster.name;
                 intent.clusters.insert(name.clone(), Arc::clone(&entry.cluster));
                 intent.endpoints.insert(name.clone(), Arc::clone(&entry.endpoints));
@@ -76,12 +78,38 @@ impl<'a> ClusterBook<'a> {
                     protocol: port.protocol,
                     policy: TrafficPolicy::resolve(top, policy, port.port),
                     identities: identities.clone(),
+                    passthrough: false,
                 };
                 let endpoints = Arc::new(self.endpoints(service, port, labels));
                 entries.push(Entry { cluster: Arc::new(cluster), endpoints });
             }
+            if port.protocol.is_http() {
+                entries.push(self.passthrough(service, port, &host));
+            }
         }
         entries
+    }
+
+    fn passthrough(&self, service: &Service, port: &ServicePort, host: &str) -> Entry {
+        let cluster = Cluster {
+            name: passthrough_name(port.port, host),
+            place: service.place.clone(),
+            service: service.id.clone(),
+            host: host.to_owned(),
+            port: port.port,
+            subset: String::new(),
+            protocol: port.protocol,
+            policy: TrafficPolicy::default(),
+            identities: Vec::new(),
+            passthrough: true,
+        };
+        let unknown = Arc::new(Peer::unknown());
+        let mut endpoints = self.endpoints(service, port, &BTreeMap::new());
+        for endpoint in &mut endpoints {
+            endpoint.mtls = false;
+            endpoint.peer = Arc::clone(&unknown);
+        }
+        Entry { cluster: Arc::new(cluster), endpoints: Arc::new(endpoints) }
     }
 
     fn endpoints(

@@ -62,7 +62,10 @@ impl fmt::Display for ProxyIntent {
                 false => " with a policy",
             };
             writeln!(f, "  cluster {}{policy} ({})", cluster.name, cluster.place)?;
-            writeln!(f, "    answered by {}", cluster.identities.join(", "))?;
+            match cluster.passthrough {
+                true => writeln!(f, "    past the mesh")?,
+                false => writeln!(f, "    answered by {}", cluster.identities.join(", "))?,
+            }
             for endpoint in self.endpoints.get(&cluster.name).into_iter().flat_map(|list| list.iter()) {
                 let tls = if endpoint.mtls { "mutual TLS" } else { "plain text" };
                 let (address, port, workload) = (endpoint.address, endpoint.port, &endpoint.peer.workload);

@@ -72,6 +72,22 @@ pub struct Peer {
     pub principal: String,
 }
 
+impl Peer {
+    /// Of whom nobody knows anything.
+    pub fn unknown() -> Self {
+        let unknown = || "unknown".to_owned();
+        Self {
+            workload: unknown(),
+            namespace: unknown(),
+            app: unknown(),
+            version: unknown(),
+            canonical_service: unknown(),
+            canonical_revision: unknown(),
+            principal: unknown(),
+        }
+    }
+}
+
 /// A port of the pod.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inbound {
@@ -118,7 +134,8 @@ pub struct Entry {
 pub struct RouteTable {
     pub name: String,
     pub hosts: Vec<VirtualHost>,
-    /// Where a request goes whose host nobody knows: on to the service that it was sent to, by no rule at all.
+    /// Where a request goes whose host nobody knows: on to the service that it was sent to, by no rule at all and in
+    /// plain text.
     pub passthrough: Vec<(ObjectId, String)>,
 }
 
@@ -175,6 +192,8 @@ pub struct Cluster {
     pub policy: TrafficPolicy,
     /// The identities that may answer.
     pub identities: Vec<String>,
+    /// It is reached past the mesh: in plain text, and nobody says who it is.
+    pub passthrough: bool,
 }
 
 impl Cluster {
@@ -192,6 +211,12 @@ pub struct Endpoint {
     /// Whether it takes mutual TLS.
     pub mtls: bool,
     pub peer: Arc<Peer>,
+}
+
+/// Where a request goes whose host nobody knows: to the pods of the service that it was sent to. Under Istio that is one
+/// cluster for all, which asks the kernel where to.
+pub fn passthrough_name(port: u16, host: &str) -> String {
+    format!("passthrough|{port}||{host}")
 }
 
 /// `outbound|PORT|SUBSET|HOST`, as under Istio.

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use super::clusters::ClusterBook;
 use super::routes::Caller;
-use super::{Inbound, Outbound, OutboundKind, ProxyIntent, RouteTable, VirtualHost, cluster_name};
+use super::{
+    Inbound, Outbound, OutboundKind, ProxyIntent, RouteTable, VirtualHost, cluster_name, passthrough_name,
+};
 use crate::model::{
     MESH, Mesh, ObjectId, Protocol, Service, ServicePort, VirtualService, Workload, host_matches,
 };
@@ -83,7 +85,7 @@ impl Mesh {
             hosts: Vec::new(),
             passthrough: Vec::new(),
         });
-        table.passthrough.push((service.id.clone(), cluster_name(caller.port, "", &host)));
+        table.passthrough.push((service.id.clone(), passthrough_name(caller.port, &host)));
         // As under Istio: a VirtualService without a rule for this caller is none for it.
         let (place, routes) = match rules {
             Some(rules) if !routes.is_empty() => (rules.place.clone(), routes),
