@@ -6,12 +6,30 @@ use std::fmt;
 use std::path::PathBuf;
 
 use meshquake_promql::Labels;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::table::folder;
 
 /// How the series of `local` differ from those of the cluster that they were compared with, and why. Ten at most.
-pub const KNOWN: &[(&str, How, &str)] = &[];
+pub const KNOWN: &[(&str, How, &str)] = &[
+    ("source_canonical_service", How::OnlyLocal, CANONICAL),
+    ("source_canonical_revision", How::OnlyLocal, CANONICAL),
+    ("destination_canonical_service", How::OnlyLocal, CANONICAL),
+    ("destination_canonical_revision", How::OnlyLocal, CANONICAL),
+    ("source_cluster", How::OnlyLocal, CLUSTER),
+    ("destination_cluster", How::OnlyLocal, CLUSTER),
+    ("destination_principal", How::OnlyLocal, PRINCIPAL),
+    ("source_principal", How::OtherValue, PRINCIPAL),
+    ("destination_raw", How::OnlyCluster, RAW),
+];
+
+const CANONICAL: &str = "Istio's own filter writes it, `local` too; the telemetry of the cluster that was compared, a \
+                         stock Envoy's access logger, does not";
+const CLUSTER: &str = "the same: `Kubernetes` on `local`, as with Istio's own filter";
+const PRINCIPAL: &str = "the same: that telemetry names only the caller, and only at the called; `local` names both \
+                         identities on both sides";
+const RAW: &str = "what that telemetry has in place of the callee's labels at the source; relabel rules take it apart, \
+                   and it stays beside what they make of it";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum How {
@@ -37,7 +55,7 @@ const TELLING: [&str; 5] =
 type Values = BTreeMap<String, BTreeSet<String>>;
 
 /// The labels of all series that the calls made, and the edges of the histogram's buckets.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Series {
     edges: BTreeSet<String>,
     /// By what tells them from each other: the values of each label.
@@ -48,8 +66,9 @@ impl Series {
     pub fn add<'l>(&mut self, series: impl IntoIterator<Item = &'l Labels>, edges: &BTreeSet<String>) {
         self.edges.extend(edges.iter().cloned());
         for labels in series {
-            let values = self.by_call.entry(TELLING.map(|name| labels.get(name)).join(" ")).or_default();
-            for (name, value) in labels.iter() {
+            let values =
+                self.by_call.entry(TELLING.map(|name| known(labels.get(name))).join(" ")).or_default();
+            for (name, value) in labels.iter().filter(|(name, _)| !TELLING.contains(name)) {
                 values.entry(name.to_owned()).or_default().insert(value.to_owned());
             }
         }
@@ -72,21 +91,33 @@ impl Series {
     }
 
     pub fn read(layout: &str) -> Option<Self> {
-        serde_json::from_str(&std::fs::read_to_string(Self::file(layout)).ok()?).ok()
+        let kept: Kept = serde_json::from_str(&std::fs::read_to_string(Self::file(layout)).ok()?).ok()?;
+        let all = kept.series.into_iter();
+        let by_call = all.flat_map(|(keys, values)| keys.into_iter().map(move |key| (key, values.clone())));
+        Some(Self { edges: kept.edges, by_call: by_call.collect() })
     }
 
-    /// One series a line.
+    /// Those with equal labels together.
     pub fn text(&self) -> String {
-        let json = |value: &dyn Fn() -> serde_json::Result<String>| value().unwrap_or_default();
-        let edges = json(&|| serde_json::to_string(&self.edges));
-        let lines = self.by_call.iter().map(|(key, values)| {
-            let (key, values) =
-                (json(&|| serde_json::to_string(key)), json(&|| serde_json::to_string(values)));
-            format!("{key}:{values}")
-        });
-        let lines = lines.collect::<Vec<_>>().join(",\n");
-        format!("{{\"edges\":{edges},\n\"by_call\":{{\n{lines}\n}}}}\n")
+        let mut alike = BTreeMap::<Values, Vec<&str>>::new();
+        for (key, values) in &self.by_call {
+            alike.entry(values.clone()).or_default().push(key);
+        }
+        let json = |value: serde_json::Result<String>| value.unwrap_or_default();
+        let lines = alike
+            .iter()
+            .map(|(values, keys)| json(serde_json::to_string(&(keys, values))))
+            .collect::<Vec<_>>()
+            .join(",\n");
+        format!("{{\"edges\":{},\n\"series\":[\n{lines}\n]}}\n", json(serde_json::to_string(&self.edges)))
     }
+}
+
+/// As it lies on disk.
+#[derive(Deserialize)]
+struct Kept {
+    edges: BTreeSet<String>,
+    series: Vec<(Vec<String>, Values)>,
 }
 
 /// A label that differs, with where that shows.
@@ -109,8 +140,9 @@ pub fn differences(local: &Series, cluster: &Series) -> Vec<Difference> {
     found.extend(only(&theirs, &ours, How::OnlyCluster));
     for label in ours.intersection(&theirs) {
         let differs = local.by_call.iter().find_map(|(key, values)| {
-            let (one, other) = (values.get(*label), cluster.by_call.get(key)?.get(*label));
-            (one != other).then(|| format!("{key}: {} on local, {} on the cluster", said(one), said(other)))
+            let one = said(values.get(*label));
+            let other = said(cluster.by_call.get(key)?.get(*label));
+            (one != other).then(|| format!("{key}: {one} on local, {other} on the cluster"))
         });
         found.extend(differs.map(|example| Difference {
             label: (*label).to_owned(),
@@ -122,7 +154,14 @@ pub fn differences(local: &Series, cluster: &Series) -> Vec<Difference> {
 }
 
 fn said(values: Option<&BTreeSet<String>>) -> String {
-    values.map_or("none".to_owned(), |values| values.iter().cloned().collect::<Vec<_>>().join(" or "))
+    values.map_or(UNKNOWN.to_owned(), |values| values.iter().cloned().collect::<Vec<_>>().join(" or "))
+}
+
+/// A label that one series lacks and others have is one of which nothing is known.
+const UNKNOWN: &str = "unknown";
+
+fn known(value: &str) -> &str {
+    if value.is_empty() { UNKNOWN } else { value }
 }
 
 /// What differs otherwise than is known, and what is known and does not differ.

@@ -101,7 +101,8 @@ const LABELS: &str = "
 ## Labels
 
 Of each series that the calls left, every label that both sides have is compared by value; `istio_requests_total` and
-`istio_request_duration_milliseconds` are held to have the same series with the same counts on each side. Nothing is
+`istio_request_duration_milliseconds` are held to have the same series with the same counts on each side. A label
+that one series lacks and others of the same side have counts as `unknown`, which is what Istio writes there. Nothing else is
 normalised: what depends on a pod's name is in none of these labels.
 
 ";

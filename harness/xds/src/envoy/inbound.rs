@@ -107,7 +107,7 @@ fn app(inbound: &Inbound, intent: &ProxyIntent, mutual: bool) -> Filter {
             inbound, &cluster,
         ))),
         http_filters: vec![
-            http_filter_of(peer_metadata::FILTER, any(peer_metadata::reader(mutual))),
+            http_filter_of(peer_metadata::FILTER, any(peer_metadata::reader())),
             http_filter_of("envoy.filters.http.router", any(Router::default())),
         ],
         ..manager("inbound", side)

@@ -1,7 +1,8 @@
 //! How a server learns who calls: identity comes with the certificate, workload and version by a header.
 //!
 //! The client's sidecar writes it over whatever an app put there; the server's sidecar turns it into metadata and
-//! takes it off, so that no app ever sees it. What comes in plain text could be forged and is not believed.
+//! takes it off, so that no app ever sees it. As under Istio it is believed in plain text as well, where it could be
+//! forged: it goes into metrics and decides nothing.
 
 use envoy_types::pb::envoy::extensions::filters::http::header_to_metadata::v3::{Config, config};
 use envoy_types::pb::envoy::r#type::matcher::v3::RegexMatchAndSubstitute;
@@ -36,8 +37,8 @@ pub fn encode(peer: &Peer) -> String {
     )
 }
 
-/// The server's side; `believed` says whether the caller has proved who it is.
-pub fn reader(believed: bool) -> Config {
+/// The server's side.
+pub fn reader() -> Config {
     let last = FIELDS.len() - 1;
     let rules = FIELDS.iter().enumerate().map(|(index, (key, short))| {
         let pair = |value: &str| config::KeyValuePair {
@@ -50,13 +51,9 @@ pub fn reader(believed: bool) -> Config {
             pattern: Some(regex(&format!("^(?:.*;)?{short}=([^;]*).*$"))),
             substitution: r"\1".to_owned(),
         };
-        let present = match believed {
-            true => config::KeyValuePair { regex_value_rewrite: Some(rewrite), ..pair("") },
-            false => pair("unknown"),
-        };
         config::Rule {
             header: HEADER.to_owned(),
-            on_header_present: Some(present),
+            on_header_present: Some(config::KeyValuePair { regex_value_rewrite: Some(rewrite), ..pair("") }),
             on_header_missing: Some(pair("unknown")),
             // The others still need it.
             remove: index == last,

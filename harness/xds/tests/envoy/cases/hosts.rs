@@ -25,6 +25,18 @@ spec: {hosts: [b], http: [{directResponse: {status: 299}}]}
     // As under Istio: the host decides, not the address. A foreign one goes where it was sent, by no rule.
     let answer = mesh.call_with("a-v1", "a", "b", "/", |request| request).await;
     assert_eq!(answer.status, 299, "b called at the address of a");
+    // It arrives in plain text, which this mesh refuses.
+    let answer = mesh.call_with("a-v1", "b", "elsewhere.example", "/", |request| request).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    mesh.apply(
+        "
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default}
+spec: {mtls: {mode: PERMISSIVE}}
+",
+    )
+    .await;
     let answer = mesh.call_with("a-v1", "b", "elsewhere.example", "/", |request| request).await;
     assert_eq!((answer.status, &answer.body[..1]), (200, "b"), "{answer:?}");
 }
