@@ -14,9 +14,12 @@ use meshquake_promql::{Labels, METRIC_NAME};
 const REQUESTS: &str = "istio_requests_total";
 const HISTOGRAM: &str = "istio_request_duration_milliseconds";
 const DURATIONS: &str = "istio_request_duration_milliseconds_count";
+const DRAINING: &str = "envoy_listener_manager_total_filter_chains_draining";
 const BUCKETS: &str = "istio_request_duration_milliseconds_bucket";
 /// A page that takes longer is not there.
 const PAGE_LIMIT: Duration = Duration::from_secs(5);
+/// Istio's proxies drain for 45 s.
+const DRAIN_LIMIT: Duration = Duration::from_secs(90);
 /// Pods that come and go are noticed within this time.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -29,6 +32,8 @@ pub struct Look {
     pub durations: Counts,
     /// Upper bounds of the histogram's buckets.
     pub edges: BTreeSet<String>,
+    /// Filter chains of listeners that were replaced and still have connections.
+    pub draining: u64,
 }
 
 /// Whoever looks: it keeps its connections.
@@ -45,6 +50,19 @@ impl Eyes {
     pub async fn look_at_all(&mut self, backend: &Backend) -> Result<Look, String> {
         let wanted = |name: &str| name.ends_with(REQUESTS) || name.contains(HISTOGRAM);
         self.look_for(backend, &wanted).await
+    }
+
+    /// Waits until no connection of before a change of policy is left, and no count either: an Envoy drops what the old
+    /// listener counted together with it.
+    pub async fn drained(&mut self, backend: &Backend) -> Result<(), String> {
+        let drained = wait::until("old connections drained", DRAIN_LIMIT, async || {
+            match self.look_for(backend, &|name| name.ends_with(DRAINING)).await {
+                Ok(Look { draining: 0, .. }) => Seen::Done(()),
+                Ok(look) => Seen::NotYet(format!("{} filter chains are draining", look.draining)),
+                Err(why) => Seen::Never(why),
+            }
+        });
+        drained.await.map_err(|error| error.to_string())
     }
 
     /// All pages at once; where one cannot be read, the pods are looked for again.
@@ -87,6 +105,7 @@ impl Look {
         match name.as_str() {
             REQUESTS => *self.requests.entry(labels).or_default() += value,
             DURATIONS => *self.durations.entry(labels).or_default() += value,
+            DRAINING => self.draining += value,
             BUCKETS => {
                 self.edges.insert(labels.get("le").to_owned());
             }
@@ -95,11 +114,13 @@ impl Look {
     }
 }
 
-/// What was counted in between. A pod that went takes its counts along: that is no call.
+/// What was counted in between. A pod that went takes its counts along: that is no call. A count that went down was begun
+/// anew, which an Envoy does with what nobody has counted since its listener was replaced.
 pub fn since(before: &Counts, now: &Counts) -> Counts {
     now.iter()
         .filter_map(|(labels, value)| {
-            let more = value.saturating_sub(before.get(labels).copied().unwrap_or(0));
+            let old = before.get(labels).copied().unwrap_or(0);
+            let more = if *value < old { *value } else { value - old };
             (more > 0).then(|| (labels.clone(), more))
         })
         .collect()

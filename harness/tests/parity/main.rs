@@ -6,6 +6,8 @@
 //! first backend that plays a situation (a cluster, where one is asked for) says what is right, and the others are
 //! compared with it. A backend that cannot run is reported as ignored, with the reason in the test's name.
 
+#![expect(clippy::print_stderr, reason = "what is left behind is told to whoever runs the suite")]
+
 #[path = "../support/starved.rs"]
 mod starved;
 #[path = "../support/mod.rs"]
@@ -89,11 +91,18 @@ fn main() {
             });
         }
     }
+    let last = theatre.clone();
     trials.push(Trial::test("report", move || {
-        let mut theatre = theatre.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut theatre = last.lock().unwrap_or_else(PoisonError::into_inner);
         theatre.close().and_then(|()| report::keep_or_compare(theatre.writes)).map_err(Failed::from)
     }));
-    libtest_mimic::run(&arguments, trials).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // Where the tests were filtered, the last of them may have left its world up.
+    if let Err(why) = theatre.lock().unwrap_or_else(PoisonError::into_inner).close() {
+        eprintln!("a world could not be taken down: {why}");
+        std::process::exit(1);
+    }
+    conclusion.exit();
 }
 
 type Test = Box<dyn FnOnce(&mut Theatre) -> Result<(), String> + Send>;

@@ -61,6 +61,7 @@ async fn take_back(stage: &Stage, undos: Vec<Undo>) -> Result<(), String> {
 async fn calls(stage: &Stage, situation: Situation, expected: Option<&Table>) -> Result<Played, String> {
     let cast = stage.cast().await?;
     let mut eyes = Eyes::default();
+    eyes.drained(&stage.backend).await?;
     let begin = eyes.look_at_all(&stage.backend).await?;
     let mut now = begin.clone();
     let mut played = Played::default();
@@ -69,8 +70,10 @@ async fn calls(stage: &Stage, situation: Situation, expected: Option<&Table>) ->
         let mut seen = BTreeSet::new();
         let mut nothing_new = 0;
         for _ in 0..TRIES {
+            let before = now.clone();
             let Some(outcome) = once(stage, &mut eyes, &asked, &cast, &mut now, known).await? else { break };
             played.tries += 1;
+            played.series.extend(since(&before.requests, &now.requests).into_keys());
             nothing_new = if seen.insert(outcome) { 0 } else { nothing_new + 1 };
             let enough = match known {
                 Some(known) if seen.is_subset(known) => known.is_subset(&seen),
@@ -147,6 +150,5 @@ async fn histograms(
         Seen::NotYet(format!("{count} of {labels} are not the same in both"))
     });
     played.edges = flushed.await.map_err(|error| error.to_string())?;
-    played.series = requests.into_keys().collect();
     Ok(())
 }

@@ -98,11 +98,13 @@ impl PodPage {
 /// Of what Envoy and the agent count of themselves only what tells how calls went is kept: the rest is nine tenths of
 /// a page. What the app counts is kept whole.
 fn is_kept(name: &str) -> bool {
-    const OF_CALLS: [&str; 4] = [
+    const OF_CALLS: [&str; 5] = [
         "envoy_cluster_circuit_breakers_",
         "envoy_cluster_membership_",
         "envoy_cluster_outlier_detection_",
         "envoy_cluster_upstream_",
+        // Under which policy: connections of before a change go on until they are drained.
+        "envoy_listener_manager_total_filter_chains_draining",
     ];
     if name.starts_with("envoy_istio_") {
         return true;
@@ -175,6 +177,7 @@ mod tests {
             "shop_requests_total",
             "go_goroutines",
             "envoy_cluster_upstream_rq_pending_overflow",
+            "envoy_listener_manager_total_filter_chains_draining",
         ];
         let dropped =
             ["envoy_server_uptime", "istio_agent_pilot_xds_expired", "envoy_cluster_upstream_rq_time_bucket"];

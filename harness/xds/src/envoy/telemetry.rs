@@ -11,7 +11,7 @@ use crate::model::{Metric, Reporter};
 pub const KEPT_STATS: &[&str] = &[
     r"^istio\..*",
     r"^cluster_manager\.(active_clusters|warming_clusters|cds\.(update_success|update_rejected))$",
-    r"^listener_manager\.(total_listeners_(active|warming|draining)|lds\.(update_success|update_rejected))$",
+    r"^listener_manager\.(total_(listeners_(active|warming|draining)|filter_chains_draining)|lds\.(update_success|update_rejected))$",
     r"^server\.(live|state|uptime|memory_allocated|total_connections)$",
     r"^control_plane\.connected_state$",
     concat!(
