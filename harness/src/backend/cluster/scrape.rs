@@ -98,13 +98,14 @@ impl PodPage {
 /// Of what Envoy and the agent count of themselves only what tells how calls went is kept: the rest is nine tenths of
 /// a page. What the app counts is kept whole.
 fn is_kept(name: &str) -> bool {
-    const OF_CALLS: [&str; 5] = [
+    const OF_CALLS: [&str; 6] = [
         "envoy_cluster_circuit_breakers_",
         "envoy_cluster_membership_",
         "envoy_cluster_outlier_detection_",
         "envoy_cluster_upstream_",
         // Under which policy: connections of before a change go on until they are drained.
         "envoy_listener_manager_total_filter_chains_draining",
+        "envoy_listener_manager_total_listeners_draining",
     ];
     if name.starts_with("envoy_istio_") {
         return true;
