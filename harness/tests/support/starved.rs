@@ -40,8 +40,7 @@ fn was_starved(answer: &Value) -> bool {
     let starved = |cause: &Value| {
         cause["text"].as_str().is_some_and(|text| text.starts_with("the load generator was the bottleneck"))
     };
-    let measured = |cause: &Value| {
-        ["inconclusive", "failed", "not-steady"].iter().any(|kind| cause["kind"] == *kind)
-    };
+    let measured =
+        |cause: &Value| ["inconclusive", "failed", "not-steady"].iter().any(|kind| cause["kind"] == *kind);
     causes.iter().any(starved) && causes.iter().all(measured)
 }
