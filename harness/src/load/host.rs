@@ -64,12 +64,12 @@ pub(super) enum Heard {
 }
 
 impl Ear {
-    pub fn line(&self, worker: u32, line: &str) {
-        match serde_json::from_str(line) {
-            // The load may be over already.
-            Ok(report) => drop(self.0.send((worker, Heard::Report(Box::new(report))))),
-            Err(error) => tracing::warn!(worker, %error, line, "a load worker said something odd"),
-        }
+    /// Whether the line was a report.
+    pub fn line(&self, worker: u32, line: &str) -> bool {
+        let Ok(report) = serde_json::from_str(line) else { return false };
+        // The load may be over already.
+        let _ = self.0.send((worker, Heard::Report(Box::new(report))));
+        true
     }
 
     /// It says nothing any more.
@@ -117,7 +117,9 @@ impl Program {
             if let Some(stdout) = stdout {
                 let mut lines = BufReader::new(stdout).lines();
                 while let Ok(Some(line)) = lines.next_line().await {
-                    ear.line(index, &line);
+                    if !ear.line(index, &line) {
+                        tracing::warn!(worker = index, line, "a load worker said something odd");
+                    }
                 }
             }
             ear.gone(index, last_words.await.unwrap_or_default());
@@ -163,5 +165,30 @@ impl Hosted for Own {
 
     fn pid(&self) -> Option<u32> {
         self.child.id()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::protocol::Totals;
+    use crate::load::second::Second;
+
+    #[test]
+    fn reports_are_heard_and_complaints_are_not() {
+        let (ear, mut heard) = mpsc::unbounded_channel();
+        let ear = Ear(ear);
+        let reports = [
+            Report::Ready,
+            Report::Second(Box::new(Second::default())),
+            Report::Finished(Totals::default()),
+            Report::Failed { why: "no".to_owned() },
+        ];
+        for report in reports {
+            let line = serde_json::to_string(&report).expect("serialises");
+            assert!(ear.line(1, &line), "{line}");
+            assert!(matches!(heard.try_recv(), Ok((1, Heard::Report(_)))), "{line}");
+        }
+        assert!(!ear.line(1, "thread 'main' panicked") && heard.try_recv().is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! What a worker is told: whom to ask, what, how often, for how long. Nothing else reaches it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct LoadPlan {
     pub samples_per_kind: usize,
     /// A test aid: makes this generator a bad one.
     pub hinder: Option<Hinder>,
+    /// A test aid: each worker writes every latency, as it records it, to a file of its own in this folder.
+    pub raw: Option<PathBuf>,
 }
 
 impl LoadPlan {
@@ -42,6 +45,7 @@ impl LoadPlan {
             share: Share::WHOLE,
             samples_per_kind: 3,
             hinder: None,
+            raw: None,
         }
     }
 

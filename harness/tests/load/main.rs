@@ -4,6 +4,7 @@
 
 mod lost;
 mod server;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

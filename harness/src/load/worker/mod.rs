@@ -8,7 +8,9 @@ mod execute;
 mod record;
 mod slots;
 
+use std::fs::File;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -36,6 +38,8 @@ enum Error {
     Client(#[source] reqwest::Error),
     #[error("the worker's thread cannot be set up")]
     Runtime(#[source] std::io::Error),
+    #[error("what it records cannot be written to {}", .0.display())]
+    Raw(PathBuf, #[source] std::io::Error),
     #[error("goose gave up: {0}")]
     Goose(String),
 }
@@ -56,7 +60,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn new(plan: LoadPlan) -> Result<Self, Error> {
-        let client = reqwest::Client::builder()
+        let mut client = reqwest::Client::builder()
             .user_agent(concat!("meshquake/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             // Load goes where the plan says, whatever the environment says of proxies.
@@ -65,12 +69,14 @@ impl Shared {
             .http1_only()
             .tcp_nodelay(true)
             // A request is sent once: hidden retries would hide what is being measured.
-            .retry(reqwest::retry::never())
-            .build()
-            .map_err(Error::Client)?;
+            .retry(reqwest::retry::never());
+        if plan.base.starts_with("http://") {
+            // Nobody is verified there, and an image that holds nothing but this program has no authorities.
+            client = client.tls_certs_only([]);
+        }
         Ok(Self {
+            client: client.build().map_err(Error::Client)?,
             plan,
-            client,
             slots: Slots::default(),
             entered: AtomicU32::new(0),
             all_entered: tokio::sync::Notify::new(),
@@ -125,12 +131,8 @@ pub fn main() -> ExitCode {
     match std::thread::spawn(work).join() {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            let mut why = error.to_string();
-            if let Some(source) = std::error::Error::source(&error) {
-                why = format!("{why}: {source}");
-            }
             let (output, written) = output();
-            let _ = output.send(Report::Failed { why });
+            let _ = output.send(Report::Failed { why: crate::run::chain(&error) });
             drop(output);
             let _ = written.join();
             ExitCode::FAILURE
@@ -228,7 +230,8 @@ async fn live(
     };
 
     let clock = clock(at);
-    let _ = shared.recorder.set(Mutex::new(Recorder::new(clock, shared.plan.samples_per_kind)));
+    let recorder = Recorder::new(clock, shared.plan.samples_per_kind, raw(&shared.plan)?);
+    let _ = shared.recorder.set(Mutex::new(recorder));
     let mut meter = CpuMeter::new();
     let mut second = 0;
     let mut close = |second: u64, whole: bool| {
@@ -265,6 +268,13 @@ async fn live(
         let _ = output.send(Report::Finished(totals));
     }
     Ok(())
+}
+
+/// The file for every latency, where somebody wants it.
+fn raw(plan: &LoadPlan) -> Result<Option<File>, Error> {
+    let Some(folder) = &plan.raw else { return Ok(None) };
+    let path = folder.join(plan.share.index.to_string());
+    File::create(&path).map(Some).map_err(|error| Error::Raw(path, error))
 }
 
 /// Arrivals until the end or a stop, then what is under way until it is over or the patience is.
