@@ -7,8 +7,12 @@
 //! ```
 //!
 //! The log is what Kubernetes keeps anyway: people can read it meanwhile, and after a break of the connection it is read
-//! again from where it was left. The pods have no sidecar: a Job under one ends only when that one does, and the way in
-//! from outside is the one that users have.
+//! again from where it was left.
+//!
+//! The pods have no sidecar, also where everything else gets one (hazard H-16). Not only because a Job under a classic one
+//! never ends, which a native one would cure: a sidecar would repeat requests that have failed, so that the load would
+//! not see what users see, would put its own series beside the world's, and would take part of the worker's processor.
+//! STRICT keeps such a pod out of the mesh, so it enters where users do, by the gateway.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +23,7 @@ use futures::{AsyncBufReadExt as _, TryStreamExt as _};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, PodStatus, Service, ServicePort};
 use kube::api::{Api, AttachParams, AttachedProcess, DeleteParams, ListParams, LogParams, PostParams};
+use kube::runtime::wait::await_condition;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
@@ -34,6 +39,8 @@ use crate::world::{Build, Image};
 pub const NAME: &str = "load-test";
 /// Until all pods run: the image is there already, so this is scheduling and starting.
 const RUNNING: Duration = Duration::from_secs(60);
+/// Until the Job has seen that its workers have ended, which is no more than an entry in its status.
+const COMPLETE: Duration = Duration::from_secs(10);
 /// Between two tries to reach a log or an input again.
 const AGAIN: Duration = Duration::from_millis(500);
 /// How long a worker may say nothing: an API server that is gone for a while is no fault of the load.
@@ -99,6 +106,8 @@ impl Workers {
                 "completionMode": "Indexed", "completions": count, "parallelism": count,
                 // A worker that dies has spoilt the load; the others go on to the end.
                 "backoffLimitPerIndex": 0, "maxFailedIndexes": count,
+                // Where nobody is left to delete it.
+                "ttlSecondsAfterFinished": 600,
                 "template": {
                     "metadata": {"labels": {"app": NAME, "sidecar.istio.io/inject": "false"}},
                     "spec": {
@@ -273,6 +282,9 @@ struct Made {
 impl Made {
     async fn delete(mut self) {
         if let Some(jobs) = self.jobs.take() {
+            if let Err(why) = completed(&jobs).await {
+                tracing::warn!("the load is over, and its Job does not complete: {why}");
+            }
             delete(jobs).await;
         }
     }
@@ -284,6 +296,24 @@ impl Drop for Made {
             runtime.spawn(delete(jobs));
         }
     }
+}
+
+/// Waits until it is complete, or failed where a worker was lost; how it is otherwise.
+async fn completed(jobs: &Api<Job>) -> Result<(), String> {
+    let ended = await_condition(jobs.clone(), NAME, |job: Option<&Job>| job.is_none_or(has_ended));
+    match tokio::time::timeout(COMPLETE, ended).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(chain(&error)),
+        Err(_) => {
+            let job = jobs.get_opt(NAME).await.map_err(|error| chain(&error))?;
+            Err(format!("after {} s its status is {:?}", COMPLETE.as_secs(), job.and_then(|job| job.status)))
+        }
+    }
+}
+
+fn has_ended(job: &Job) -> bool {
+    let mut conditions = job.status.iter().flat_map(|status| &status.conditions).flatten();
+    conditions.any(|one| matches!(one.type_.as_str(), "Complete" | "Failed") && one.status == "True")
 }
 
 async fn delete(jobs: Api<Job>) {
@@ -370,9 +400,8 @@ impl Heard {
                 continue;
             }
             self.lines = number;
-            match line.starts_with('{') {
-                true => ear.line(index, &line),
-                false => self.words.push(line),
+            if !ear.line(index, &line) {
+                self.words.push(line);
             }
         }
         Ok(())
