@@ -27,6 +27,7 @@ use crate::event::{Event, Phase, Record};
 use crate::report;
 use crate::scenario::{Deviation, Expectation, Scenario};
 use crate::verdict::{Cause, CauseKind, Outcome, Verdict};
+pub use folder::now;
 use folder::{Events, Folder};
 use stop::Stop;
 pub use timeline::chain;

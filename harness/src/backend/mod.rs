@@ -248,10 +248,10 @@ impl Backend {
         pods::watch(self.objects().clone(), namespaces, look, events)
     }
 
-    /// A Prometheus that watches this world as well.
-    pub async fn prometheus(&self) -> Option<Prometheus> {
+    /// A Prometheus that watches this world as well; why there is none although somebody wants one.
+    pub async fn prometheus(&self) -> Result<Option<Prometheus>, String> {
         match self {
-            Backend::Local(_) => None,
+            Backend::Local(_) => Ok(None),
             Backend::Cluster(cluster) => cluster.ground().prometheus().await,
         }
     }

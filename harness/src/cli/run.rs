@@ -124,6 +124,7 @@ impl Run {
                 "exit": finished.outcome.exit().0,
                 "causes": finished.outcome.causes,
                 "objectives": finished.story.judged,
+                "asked-of-prometheus": finished.story.second,
                 "folder": folder,
                 "as-expected": deviations.is_empty(),
                 "deviations": deviations.iter().map(ToString::to_string).collect::<Vec<_>>(),

@@ -9,12 +9,18 @@ use serde_json::Value as Json;
 
 use super::judging::Judge;
 use super::objective::{Objective, Window};
+use super::target::Target;
 use super::verdict::margin;
 use super::window::Beat;
 use crate::event::{Judged, SecondOpinion};
 use crate::run::chain;
+use crate::wait::{self, Seen};
 
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// How long one in the cluster may take until it reads pods that have just come up: it looks for new ones every five
+/// seconds, and takes up what it has found every five seconds.
+const NOTICE: Duration = Duration::from_secs(20);
 
 /// The way to a Prometheus.
 #[derive(Clone)]
@@ -64,6 +70,24 @@ impl Prometheus {
     pub fn at(url: &str) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder().timeout(LIMIT).build()?;
         Ok(Self::At { client, url: url.trim_end_matches('/').to_owned() })
+    }
+
+    /// Waits until it reads all of these: what it has not seen from the beginning it cannot count. How a person's own
+    /// names them, and how often it reads them, is not known, so nobody waits for that.
+    pub async fn reads(&self, targets: &[Target]) -> Result<(), String> {
+        if let Self::At { .. } = self {
+            return Ok(());
+        }
+        let names = targets.iter().map(|target| target.name.as_str()).collect::<Vec<_>>().join("|");
+        let query = format!("count(group by (namespace, pod) (up{{pod=~\"{names}\"}} == 1))");
+        let look = async || match self.value(&query, crate::run::now()).await {
+            Ok(count) if count.first().is_some_and(|count| *count >= targets.len() as f64) => Seen::Done(()),
+            Ok(count) => {
+                Seen::NotYet(format!("{} of {} proxies", count.first().unwrap_or(&0.0), targets.len()))
+            }
+            Err(why) => Seen::NotYet(why),
+        };
+        wait::until("all proxies read by it", NOTICE, look).await.map_err(|error| error.to_string())
     }
 
     /// What it says to an objective that was judged.

@@ -30,7 +30,16 @@ pub fn render(story: &Story) -> String {
     suite.add_test_case(whole(story));
     suite.set_time(std::time::Duration::from_millis(story.lasted_ms()));
     for judged in &story.judged {
-        suite.add_test_case(case(&judged.name, story, of(judged)));
+        let mut case = case(&judged.name, story, of(judged));
+        for opinion in story.second.iter().filter(|opinion| opinion.name == judged.name) {
+            let [ours, theirs, difference] = numbers::opinions(opinion);
+            let text = match opinion.note.as_str() {
+                "" => format!("{theirs}; {ours} here, difference {difference}"),
+                note => format!("{theirs}: {note}"),
+            };
+            case.add_property(("prometheus", text::line(&text).as_str()));
+        }
+        suite.add_test_case(case);
     }
     for plan in story.unjudged() {
         let mut status = TestCaseStatus::skipped();

@@ -43,6 +43,7 @@ pub async fn shake(
             Ok(live) => live,
             Err(error) => return internal(&error),
         };
+    let second = stop.unless(second_opinion(backend, events)).await.flatten();
     // Whatever the proxies counted until now was no load.
     live.refresh().await;
     let _watching = backend.watch_pods(scenario.names.pod_namespaces(), events.clone());
@@ -87,12 +88,28 @@ pub async fn shake(
                     gap.target, gap.reason
                 ));
             }
-            let second = backend.prometheus().await;
             causes.extend(judge(scenario, &samples, &marks, &scene, second.as_ref(), stop, events).await);
         }
         Err(error) => causes.extend(internal(&error)),
     }
     causes
+}
+
+/// A Prometheus that has watched this world from the beginning, where there is one. Without it only its answers are
+/// missing.
+async fn second_opinion(backend: &Backend, events: &Events) -> Option<Prometheus> {
+    let found = match backend.prometheus().await {
+        Ok(found) => found?,
+        Err(why) => {
+            events.warn(format!("no Prometheus is asked as well: {why}"));
+            return None;
+        }
+    };
+    let targets = backend.targets().borrow().clone();
+    if let Err(why) = found.reads(&targets).await {
+        events.warn(format!("Prometheus has not seen everything from the beginning: {why}"));
+    }
+    Some(found)
 }
 
 /// What everything under load shares.

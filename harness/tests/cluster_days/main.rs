@@ -12,6 +12,13 @@ mod until;
 
 // The cluster as a test sees it, and the program in it.
 mod site;
+mod under_way;
+
+// Metrics where the API server lets nobody through to pods.
+mod forwarded;
+
+// Load from pods of the cluster.
+mod inside;
 
 // Worlds that cannot come up: what they say, and what is left.
 mod ill;
@@ -30,6 +37,9 @@ mod made;
 
 // The bench: what it takes away, and what it makes beside it.
 mod measured;
+
+// A Prometheus in the cluster, asked as well.
+mod watched;
 
 use libtest_mimic::{Arguments, Trial};
 use site::Site;
@@ -63,6 +73,11 @@ const TESTS: &[Test] = &[
     ("a_cluster_on_which_a_world_is_up_stays", measured::a_cluster_on_which_a_world_is_up_stays),
     ("ctrl_c_while_a_cluster_is_made_by_hand", measured::ctrl_c_while_a_cluster_is_made_by_hand),
     ("killed_while_a_cluster_is_made_by_hand", measured::killed_while_a_cluster_is_made_by_hand),
+    ("load_in_a_namespace_with_injection", inside::load_in_a_namespace_with_injection),
+    ("a_load_worker_that_dies", inside::a_load_worker_that_dies),
+    ("a_second_opinion", watched::a_second_opinion),
+    ("no_second_opinion", watched::no_second_opinion),
+    ("no_way_through_to_pods", forwarded::no_way_through_to_pods),
 ];
 
 fn main() {

@@ -26,6 +26,8 @@ pub struct Site {
     pub settings: Settings,
     runtime: tokio::runtime::Runtime,
     client: kube::Client,
+    /// That of the cluster, where our own programs have it.
+    pub kubeconfig: PathBuf,
 }
 
 impl Site {
@@ -45,7 +47,8 @@ impl Site {
             }
             find().expect("a cluster that was just made")
         });
-        Self { backend, settings, client: ground.client, runtime }
+        let kubeconfig = ground.kubeconfig.expect("a cluster of ours has one");
+        Self { backend, settings, client: ground.client, runtime, kubeconfig }
     }
 
     /// The cluster's name in a kubeconfig.
@@ -56,6 +59,15 @@ impl Site {
     /// Where its gateway is reached, as a line of the settings.
     pub fn entry(&self) -> String {
         format!("entry = \"http://127.0.0.1:{}\"", self.settings.cluster.port)
+    }
+
+    pub fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
+    /// Something that goes on beside the test, and ends with it.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
     }
 
     pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
@@ -97,8 +109,12 @@ impl Site {
 
     /// A program under way.
     pub fn begin(&self, words: &[&str]) -> Begun {
-        let mut command = self.meshquake(words);
-        Begun(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts"))
+        self.start(self.meshquake(words))
+    }
+
+    pub fn start(&self, mut command: Command) -> Begun {
+        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+        Begun::of(quiet.spawn().expect("the program starts"))
     }
 
     pub fn namespace(&self, name: &str) -> Option<Namespace> {

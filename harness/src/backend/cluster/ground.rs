@@ -10,7 +10,7 @@ use kube::api::{Api, ListParams};
 
 use super::image::Wanted;
 use super::provision::{self, Reached, Step};
-use super::settings::Settings;
+use super::settings::{self, Settings};
 use super::state::{self, State};
 use super::{heal, patient, scrape, take_down, world};
 use crate::backend::Choice;
@@ -34,8 +34,8 @@ pub struct Ground {
     pub reader: scrape::Reader,
     /// How often a person wants the metrics read.
     pub interval: Duration,
-    /// A Prometheus that a person names.
-    pub prometheus: Option<String>,
+    /// Which Prometheus is asked as well.
+    pub prometheus: settings::Prometheus,
     /// What of the cluster took part.
     pub versions: Vec<(String, String)>,
 }
@@ -78,17 +78,20 @@ impl Ground {
     }
 
     /// The Prometheus that a person names, or the one whose Service says that it is there for this.
-    pub async fn prometheus(&self) -> Option<Prometheus> {
-        if let Some(url) = &self.prometheus {
-            return Prometheus::at(url).ok();
+    pub async fn prometheus(&self) -> Result<Option<Prometheus>, String> {
+        if let settings::Prometheus::At(url) = &self.prometheus {
+            return Prometheus::at(url).map(Some).map_err(|error| chain(&error));
         }
         let services: Api<Service> = Api::all(self.client.clone());
-        let found = services.list(&ListParams::default().labels(PROMETHEUS)).await.ok()?;
-        let service = found.items.into_iter().next()?;
-        let port = service.spec?.ports?.first()?.port;
-        let (namespace, name) = (service.metadata.namespace?, service.metadata.name?);
-        let path = format!("/api/v1/namespaces/{namespace}/services/{name}:{port}/proxy");
-        Some(Prometheus::Behind { client: self.client.clone(), path })
+        let found = services.list(&ListParams::default().labels(PROMETHEUS)).await;
+        let found = found.map_err(|error| chain(&error))?.items.into_iter().next().and_then(behind);
+        match found {
+            Some(path) => Ok(Some(Prometheus::Behind { client: self.client.clone(), path })),
+            None if self.prometheus == settings::Prometheus::AddOn => {
+                Err(format!("there is no Service with the label {PROMETHEUS} in {}", self.name))
+            }
+            None => Ok(None),
+        }
     }
 
     /// Where the journals of what is done to this cluster are.
@@ -122,6 +125,13 @@ impl Ground {
             .await
             .map_err(|error| chain(&error))
     }
+}
+
+/// The way to a Service's first port through the API server.
+fn behind(service: Service) -> Option<String> {
+    let port = service.spec?.ports?.first()?.port;
+    let (namespace, name) = (service.metadata.namespace?, service.metadata.name?);
+    Some(format!("/api/v1/namespaces/{namespace}/services/{name}:{port}/proxy"))
 }
 
 /// What was begun and is not yet a world: whoever gives up the way up takes this down.

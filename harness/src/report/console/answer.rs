@@ -6,7 +6,7 @@ use owo_colors::OwoColorize;
 use super::super::story::Story;
 use super::super::{numbers, sentence, shape, text};
 use super::{Look, style};
-use crate::event::Judged;
+use crate::event::{Judged, SecondOpinion};
 use crate::verdict::Verdict;
 
 pub fn answer(story: &Story, folder: &str, look: Look) -> String {
@@ -37,6 +37,9 @@ pub fn answer(story: &Story, folder: &str, look: Look) -> String {
             text::line(&judged.reason)
         );
     }
+    if !story.second.is_empty() {
+        out += &format!("\n{}\n", second_opinion(&story.second, look));
+    }
     let unjudged = story.unjudged().count();
     if unjudged > 0 {
         out += &format!("\n{} not judged\n", text::count(unjudged, "objective was", "objectives were"));
@@ -45,6 +48,27 @@ pub fn answer(story: &Story, folder: &str, look: Look) -> String {
         out += &format!("warning: {}\n", text::line(warning));
     }
     out + &format!("\nreport  {folder}/report.html\nagain   {}\n", text::line(&story.started.again))
+}
+
+/// What Prometheus says to the same objectives.
+fn second_opinion(opinions: &[SecondOpinion], look: Look) -> String {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(look.width)
+        .set_header(["asked of Prometheus", "here", "there", "difference"]);
+    for opinion in opinions {
+        let [ours, theirs, difference] = numbers::opinions(opinion);
+        let note = if opinion.note.is_empty() { String::new() } else { format!(" ({})", opinion.note) };
+        table.add_row([text::line(&format!("{}{note}", opinion.name)), ours, theirs, difference]);
+    }
+    for column in [1, 2, 3] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 fn objectives(judged: &[&Judged], look: Look) -> String {

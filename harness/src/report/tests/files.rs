@@ -4,6 +4,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event as Xml;
 
 use super::*;
+use crate::event::{SecondOpinion, Unit};
 use crate::report::story::Fate;
 
 fn files(case: &Case) -> [String; 3] {
@@ -44,6 +45,29 @@ fn junit() {
     for name in ["failed", "interrupted"] {
         let [junit, ..] = files(case(name));
         insta::assert_snapshot!(format!("junit_{name}"), junit);
+    }
+}
+
+#[test]
+fn what_prometheus_says_stands_in_every_report() {
+    let mut asked = story(case("held"));
+    let opinion = |name: &str, theirs, note: &str| SecondOpinion {
+        name: name.into(),
+        ours: Some(0.9985),
+        theirs,
+        unit: Unit::Percent,
+        note: note.into(),
+    };
+    asked.second = vec![
+        opinion("answered as they should be", Some(0.991), ""),
+        opinion("quick", None, "its scrape interval leaves 1 sample in the window"),
+    ];
+    let console = super::super::console::answer(&asked, "r", super::super::console::Look::PLAIN);
+    for (report, text) in [&console].into_iter().chain(&render(&asked).map(|(_, text)| text)).zip(0..) {
+        // Both answers, their difference, and why there is none.
+        for part in ["99.85 %", "99.1 %", "-0.75 %", "n/a", "leaves 1 sample in the window"] {
+            assert!(report.contains(part), "{part} is not in report {text}:\n{report}");
+        }
     }
 }
 

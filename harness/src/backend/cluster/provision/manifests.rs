@@ -25,13 +25,14 @@ pub async fn apply(client: &Client, files: &[PathBuf]) -> Result<(), Error> {
     for file in files {
         let documents = yaml::read(file, &file.display().to_string()).map_err(Error::Refused)?;
         for document in documents {
-            one(client, file, document.to_json()).await?;
+            object(client, file, document.to_json()).await?;
         }
     }
     Ok(())
 }
 
-async fn one(client: &Client, file: &Path, object: Value) -> Result<(), Error> {
+/// Applies an object of a file.
+pub async fn object(client: &Client, file: &Path, object: Value) -> Result<(), Error> {
     let field = |pointer: &str, field: &'static str| {
         let found = object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         found.ok_or_else(|| Error::Shape { file: file.to_owned(), field })

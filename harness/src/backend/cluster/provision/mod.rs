@@ -3,6 +3,7 @@
 //! [`stand`] goes until the API answers, [`Nodes::complete`] until Istio is in place; between the two, images can be
 //! loaded. [`reach`] does both. Each step's time is kept, for the report and for whoever wants it faster.
 
+mod addon;
 mod by_hand;
 mod context;
 mod engine;
@@ -31,7 +32,7 @@ use kube::{Client, Config, ResourceExt};
 
 use crate::backend::Choice;
 use crate::backend::cluster::image;
-use crate::backend::cluster::settings::Settings;
+use crate::backend::cluster::settings::{Prometheus, Settings};
 use crate::backend::local::dirs;
 use crate::wait;
 pub use by_hand::ByHand;
@@ -251,12 +252,26 @@ impl Nodes {
         }
     }
 
-    /// Puts Istio into it where it is ours and has none yet.
+    /// Puts Istio into it where it is ours and has none yet, and the Prometheus that the settings ask for.
     pub async fn complete(&mut self, tell: Tell<'_>) -> Result<(), Error> {
+        let addon = self.settings.prometheus == Prometheus::AddOn;
         match &mut self.which {
-            Kin::Made(standing) => standing.complete(&mut self.took, tell).await,
-            Kin::Given(_) => Ok(()),
+            Kin::Made(standing) => {
+                standing.complete(&mut self.took, tell).await?;
+                let began = Instant::now();
+                if addon {
+                    standing.put_prometheus(tell).await;
+                    self.took.push(Step::new("Prometheus", began));
+                }
+            }
+            Kin::Given(_) if addon => tell(
+                "note: `addon` under [prometheus] is for clusters that meshquake makes; apply kind/addons/prometheus.yaml \
+                 to this one, or name another by `url`"
+                    .to_owned(),
+            ),
+            Kin::Given(_) => {}
         }
+        Ok(())
     }
 
     /// The cluster for use, if it has an Istio that injects where it is asked.

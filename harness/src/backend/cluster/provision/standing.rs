@@ -9,7 +9,7 @@ use super::load::Loader;
 use super::made::Shop;
 use super::maker::ISTIO_VALUES;
 use super::record::Record;
-use super::{Error, Step, Tell, istio, manifests};
+use super::{Error, Step, Tell, addon, istio, manifests};
 
 /// A cluster whose API answers, with its lock; Istio may still be missing.
 pub(super) struct Standing {
@@ -55,6 +55,14 @@ impl Standing {
         took.push(Step::new("manifests", began));
         self.complete = true;
         Ok(())
+    }
+
+    /// Without it only the second opinion is missing.
+    pub async fn put_prometheus(&self, tell: Tell<'_>) {
+        let rules = &self.shop.settings.metrics.relabel;
+        if let Err(why) = addon::put(&self.client, &self.loader, &self.lock, rules, tell).await {
+            tell(format!("note: Prometheus could not be put into the cluster: {why}"));
+        }
     }
 
     pub fn lock(&self) -> &File {

@@ -20,8 +20,9 @@
 //! [metrics]
 //! interval = "1s"
 //! relabel = [{source = ["raw"], regex = "([^;]*);.*", target = "app", replacement = "$1"}]
-//! [prometheus]
-//! url = "http://127.0.0.1:9090"
+//! [prometheus]                  # asked every objective as well
+//! addon = true                  # ours, put into a cluster that we make; it gets the rules above
+//! url = "http://127.0.0.1:9090" # or a person's own
 //! [images]
 //! build = "host"                # by cargo, or "dockerfile"; else as this machine can
 //! registry = "registry.example/team"   # where images go for `context`
@@ -54,9 +55,20 @@ pub struct Settings {
     pub entry: Option<String>,
     pub istio: Istio,
     pub metrics: Metrics,
-    /// A Prometheus that is asked as well.
-    pub prometheus: Option<String>,
+    pub prometheus: Prometheus,
     pub images: Images,
+}
+
+/// The Prometheus that is asked as well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Prometheus {
+    /// The one whose Service in the cluster says that it is there for this, if there is one.
+    #[default]
+    Found,
+    /// Ours is put into a cluster that we make, and is then found as any other.
+    AddOn,
+    /// A person's own, by URL.
+    At(String),
 }
 
 /// A cluster that is made.
@@ -144,7 +156,7 @@ impl Default for Settings {
             entry: None,
             istio: Istio::default(),
             metrics: Metrics { interval: Duration::from_secs(1), relabel: Vec::new() },
-            prometheus: None,
+            prometheus: Prometheus::default(),
             images: Images { build: None, registry: None },
         }
     }
@@ -220,7 +232,12 @@ impl Settings {
             fields.finish(problems);
         }
         if let Some(mut fields) = section(sections, "prometheus", problems) {
-            self.prometheus = fields.required("url", problems).and_then(|node| url(node, problems));
+            let wish = fields.one_of(&["url", "addon"], problems);
+            let read = wish.and_then(|(name, node)| match name {
+                "url" => url(node, problems).map(Prometheus::At),
+                _ => node.boolean(problems).filter(|wanted| *wanted).map(|_| Prometheus::AddOn),
+            });
+            self.prometheus = read.unwrap_or_default();
             fields.finish(problems);
         }
         if let Some(mut fields) = section(sections, "images", problems) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use regex::Regex;
+use serde_json::{Value, json};
 
 use crate::problem::{Problem, Problems};
 use crate::yaml::{Fields, Node};
@@ -12,6 +13,8 @@ use crate::yaml::{Fields, Node};
 pub struct Relabel {
     source: Vec<String>,
     separator: String,
+    /// As it was written.
+    pattern: String,
     regex: Regex,
     target: String,
     replacement: String,
@@ -23,6 +26,7 @@ impl Relabel {
         Ok(Self {
             source: source.iter().map(|label| (*label).to_owned()).collect(),
             separator: ";".to_owned(),
+            pattern: regex.to_owned(),
             regex: anchored(regex)?,
             target: target.to_owned(),
             replacement: replacement.to_owned(),
@@ -39,9 +43,9 @@ impl Relabel {
             .collect();
         let separator = fields.optional("separator").and_then(|node| node.text(problems)).unwrap_or(";");
         let regex = match fields.optional("regex") {
-            None => anchored("(.*)").ok(),
+            None => anchored(ANYTHING).ok().map(|regex| (ANYTHING, regex)),
             Some(node) => node.text(problems).and_then(|text| match anchored(text) {
-                Ok(regex) => Some(regex),
+                Ok(regex) => Some((text, regex)),
                 Err(error) => {
                     let why = error.to_string();
                     let why = why.lines().last().unwrap_or_default().trim().to_owned();
@@ -62,10 +66,12 @@ impl Relabel {
         });
         let replacement = fields.optional("replacement").and_then(|node| node.text(problems)).unwrap_or("$1");
         fields.finish(problems);
+        let (pattern, regex) = regex?;
         Some(Self {
             source,
             separator: separator.to_owned(),
-            regex: regex?,
+            pattern: pattern.to_owned(),
+            regex,
             target: target?,
             replacement: replacement.to_owned(),
         })
@@ -74,6 +80,12 @@ impl Relabel {
     /// The label that the rule writes.
     pub fn target(&self) -> &str {
         &self.target
+    }
+
+    /// The rule in Prometheus's own words.
+    pub fn to_prometheus(&self) -> Value {
+        json!({"source_labels": self.source, "separator": self.separator, "regex": self.pattern,
+            "target_label": self.target, "replacement": self.replacement, "action": "replace"})
     }
 
     /// What the rule writes into its target: `None` where it does not match, an empty text where the label goes.
@@ -100,6 +112,9 @@ impl Relabel {
         }
     }
 }
+
+/// What Prometheus takes where a rule names no pattern.
+const ANYTHING: &str = "(.*)";
 
 /// Prometheus matches the whole text, and `.` takes line ends as well.
 fn anchored(pattern: &str) -> Result<Regex, regex::Error> {

@@ -54,10 +54,17 @@ fn everything_can_be_said() {
     assert_eq!(settings.kind.create, ["--retain"]);
     assert_eq!(settings.k3d.import, ["--mode", "direct"]);
     assert_eq!(settings.istio.values, [folder.path().join("overlay.yaml").canonicalize().expect("there")]);
-    assert_eq!(settings.prometheus.as_deref(), Some("http://127.0.0.1:9090"));
+    assert_eq!(settings.prometheus, Prometheus::At("http://127.0.0.1:9090".to_owned()));
     assert_eq!(settings.metrics.interval, Duration::from_secs(2));
     assert_eq!(settings.metrics.relabel[0].value(|_| Some("front;x")).as_deref(), Some("front"));
     assert_eq!(settings.images.build, Some(ImageBuild::Dockerfile));
+}
+
+#[test]
+fn our_prometheus_is_put_there_when_it_is_asked_for() {
+    let wished = |text: &str| parsed(text, Path::new(".")).prometheus;
+    assert_eq!(wished("prometheus.addon = true"), Prometheus::AddOn);
+    assert_eq!(wished("prometheus.addon = false"), Prometheus::Found);
 }
 
 #[test]
