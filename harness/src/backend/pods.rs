@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use tokio::task::JoinHandle;
 
+use super::cluster::load::WORKER;
 use super::objects::{Objects, PodFacts};
 use crate::event::{Event, Pod};
 use crate::run::folder::Events;
@@ -43,7 +44,9 @@ type Key = (String, String);
 /// What is new since the last look; `known` is brought up to date.
 fn changes(known: &mut BTreeMap<Key, Pod>, pods: &[PodFacts]) -> Vec<Pod> {
     let key = |pod: &Pod| (pod.namespace.clone(), pod.name.clone());
-    let now = pods.iter().map(told).map(|pod| (key(&pod), pod)).collect::<BTreeMap<_, _>>();
+    // Those that load the world are none of its own.
+    let ours = pods.iter().filter(|facts| facts.label(WORKER).is_empty());
+    let now = ours.map(told).map(|pod| (key(&pod), pod)).collect::<BTreeMap<_, _>>();
     let gone = known.values().filter(|pod| !now.contains_key(&key(pod)));
     let mut changed = gone.map(|pod| Pod { gone: true, ready: false, ..pod.clone() }).collect::<Vec<_>>();
     changed.extend(now.values().filter(|pod| known.get(&key(pod)) != Some(pod)).cloned());

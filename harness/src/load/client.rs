@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -14,6 +14,7 @@ use super::plan::{LoadPlan, Mode};
 use super::protocol::{Command, Report};
 use super::second::Second;
 use super::summary::Summary;
+use crate::run::now;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -82,8 +83,7 @@ impl Load {
             worker.tell(&plan.part(index, count)).await;
         }
         await_ready(&mut reports, workers.len(), host.ready()).await?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let started = i64::try_from((now + host.notice()).as_millis()).unwrap_or(i64::MAX);
+        let started = now() + i64::try_from(host.notice().as_millis()).unwrap_or(i64::MAX);
         for worker in &mut workers {
             worker.tell(&Command::Start { at: started }).await;
         }
@@ -96,7 +96,6 @@ impl Load {
             pending: BTreeMap::new(),
             summary: Summary::new(plan.clone(), started),
             silence: host.silence(),
-            began: Instant::now(),
         };
         let pump = Abort(tokio::spawn(pump.run(reports, ordered)));
         Ok(Running { events, orders, pump, pids, started })
@@ -206,7 +205,6 @@ struct Pump {
     pending: BTreeMap<i64, Second>,
     summary: Summary,
     silence: Duration,
-    began: Instant,
 }
 
 impl Pump {
@@ -223,7 +221,8 @@ impl Pump {
             tokio::select! {
                 Some((index, heard)) = reports.recv() => self.hear(index, heard),
                 Some(()) = orders.recv() => {
-                    self.summary.stopped.get_or_insert(self.began.elapsed());
+                    let since_start = u64::try_from(now() - self.summary.started).unwrap_or(0);
+                    self.summary.stopped.get_or_insert(Duration::from_millis(since_start));
                     for worker in &mut self.workers {
                         worker.tell(&Command::Stop).await;
                     }
@@ -232,6 +231,7 @@ impl Pump {
             }
             self.pass_on();
         }
+        self.summary.ended = now();
         // A lost one was killed.
         for worker in self.workers {
             worker.hosted.end().await;

@@ -21,6 +21,8 @@ pub struct Summary {
     pub started: i64,
     /// When it was told to stop, if it was, from its start.
     pub stopped: Option<Duration>,
+    /// When its last worker had nothing more to say, milliseconds since the epoch.
+    pub ended: i64,
     pub seconds: Vec<Second>,
     /// What the workers counted themselves.
     pub totals: Totals,
@@ -30,7 +32,7 @@ pub struct Summary {
 impl Summary {
     pub(super) fn new(plan: LoadPlan, started: i64) -> Self {
         let (seconds, deaths) = (Vec::new(), Vec::new());
-        Self { plan, started, stopped: None, seconds, totals: Totals::default(), deaths }
+        Self { plan, started, stopped: None, ended: started, seconds, totals: Totals::default(), deaths }
     }
 
     /// All answers by kind.

@@ -153,8 +153,8 @@ impl Shake<'_> {
         stopper.stop();
         match pumped.await {
             Ok(Ok(summary)) => {
-                let end = now();
-                self.marks().load_end = Some(end);
+                // What became of its workers afterwards belongs to no window.
+                self.marks().load_end = Some(summary.ended);
                 let limits = load::Limits::default();
                 let told = summary.to_event(&limits);
                 for death in &summary.deaths {
@@ -167,7 +167,7 @@ impl Shake<'_> {
                         format!("the load generator was the bottleneck: {why}"),
                     ));
                 }
-                self.events.emit(Event::LoadEnded(told));
+                self.events.emit_at(summary.ended, Event::LoadEnded(told));
             }
             Ok(Err(error)) => causes.push(Cause::new(CauseKind::Internal, chain(&error))),
             Err(error) => causes

@@ -37,6 +37,8 @@ use crate::wait::{self, Seen};
 use crate::world::{Build, Image};
 
 pub const NAME: &str = "load-test";
+/// On the workers' pods, which are no part of the world.
+pub const WORKER: &str = "meshquake.dev/load-worker";
 /// Until all pods run: the image is there already, so this is scheduling and starting.
 const RUNNING: Duration = Duration::from_secs(60);
 /// Until the Job has seen that its workers have ended, which is no more than an entry in its status.
@@ -109,7 +111,7 @@ impl Workers {
                 // Where nobody is left to delete it.
                 "ttlSecondsAfterFinished": 600,
                 "template": {
-                    "metadata": {"labels": {"app": NAME, "sidecar.istio.io/inject": "false"}},
+                    "metadata": {"labels": {"app": NAME, WORKER: "true", "sidecar.istio.io/inject": "false"}},
                     "spec": {
                         "restartPolicy": "Never",
                         "terminationGracePeriodSeconds": 1,
