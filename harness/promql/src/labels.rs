@@ -1,14 +1,58 @@
 //! The identity of a series: label names and values, in order, without empty ones.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// The label that holds a metric's name.
 pub const METRIC_NAME: &str = "__name__";
 
 /// Labels of one series, its name among them. A label with an empty value is the same as no label.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Labels(BTreeMap<String, String>);
+///
+/// Clones share them: the same series come again each second, and are kept in several places.
+#[derive(Clone, Default)]
+pub struct Labels(Arc<Inner>);
+
+#[derive(Clone, Default)]
+struct Inner {
+    pairs: BTreeMap<String, String>,
+    /// How they are written, where somebody has said it.
+    text: Option<String>,
+}
+
+impl PartialEq for Labels {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0.pairs == other.0.pairs
+    }
+}
+
+impl Eq for Labels {}
+
+impl PartialOrd for Labels {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Labels {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if Arc::ptr_eq(&self.0, &other.0) { Ordering::Equal } else { self.0.pairs.cmp(&other.0.pairs) }
+    }
+}
+
+impl Hash for Labels {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.pairs.hash(state);
+    }
+}
+
+impl fmt::Debug for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Labels").field(&self.0.pairs).finish()
+    }
+}
 
 impl Labels {
     pub fn new() -> Self {
@@ -28,19 +72,41 @@ impl Labels {
 
     /// The value of a label; an absent one reads as empty.
     pub fn get(&self, name: &str) -> &str {
-        self.0.get(name).map_or("", String::as_str)
+        self.0.pairs.get(name).map_or("", String::as_str)
     }
 
     pub fn set(&mut self, name: &str, value: &str) {
         if value.is_empty() {
-            self.0.remove(name);
+            self.change().remove(name);
         } else {
-            self.0.insert(name.to_owned(), value.to_owned());
+            self.change().insert(name.to_owned(), value.to_owned());
         }
     }
 
     pub fn remove(&mut self, name: &str) {
-        self.0.remove(name);
+        self.change().remove(name);
+    }
+
+    /// Keeps how they are written, for those who write them again and again. It goes with the next change.
+    #[must_use]
+    pub fn with_text(mut self, text: String) -> Self {
+        Arc::make_mut(&mut self.0).text = Some(text);
+        self
+    }
+
+    /// The text that was kept.
+    pub fn text(&self) -> Option<&str> {
+        self.0.text.as_deref()
+    }
+
+    fn change(&mut self) -> &mut BTreeMap<String, String> {
+        let inner = Arc::make_mut(&mut self.0);
+        inner.text = None;
+        &mut inner.pairs
+    }
+
+    fn of(pairs: BTreeMap<String, String>) -> Self {
+        Self(Arc::new(Inner { pairs, text: None }))
     }
 
     pub fn metric(&self) -> &str {
@@ -48,36 +114,36 @@ impl Labels {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.pairs.is_empty()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     #[must_use]
     pub(crate) fn without_name(mut self) -> Self {
-        self.0.remove(METRIC_NAME);
+        self.remove(METRIC_NAME);
         self
     }
 
     /// Only the labels named.
     pub(crate) fn only(&self, names: &[String]) -> Self {
-        let kept = names.iter().filter_map(|name| self.0.get_key_value(name));
-        Self(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+        let kept = names.iter().filter_map(|name| self.0.pairs.get_key_value(name));
+        Self::of(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 
     /// All but the labels named and the metric's name.
     pub(crate) fn except(&self, names: &[String]) -> Self {
-        let kept = self.0.iter().filter(|(name, _)| *name != METRIC_NAME && !names.contains(name));
-        Self(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
+        let kept = self.0.pairs.iter().filter(|(name, _)| *name != METRIC_NAME && !names.contains(name));
+        Self::of(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
     }
 }
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
         let pairs = pairs.into_iter().map(|(name, value)| (name.into(), value.into()));
-        Self(pairs.filter(|(_, value): &(String, String)| !value.is_empty()).collect())
+        Self::of(pairs.filter(|(_, value): &(String, String)| !value.is_empty()).collect())
     }
 }
 
@@ -93,5 +159,22 @@ impl fmt::Display for Labels {
             write!(f, "{opening}{name}={}", crate::display::quoted(value))?;
         }
         f.write_str("}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_a_clone_is_its_own_and_has_no_text_yet() {
+        let one = Labels::named("up").with("pod", "a").with_text("a text".to_owned());
+        let mut other = one.clone();
+        assert_eq!((one.cmp(&other), other.text()), (Ordering::Equal, Some("a text")));
+        other.set("pod", "b");
+        assert_eq!((one.get("pod"), one.text()), ("a", Some("a text")));
+        assert_eq!((one.cmp(&other), other.text()), (Ordering::Less, None));
+        // A text is no part of what they are.
+        assert_eq!(one, Labels::named("up").with("pod", "a"));
     }
 }

@@ -3,8 +3,11 @@
 //! `prometheus-parse` cuts labels at every comma and equal sign and never unescapes. So each quoted value is encoded
 //! into letters before it sees the line, and decoded after it. A line that is not understood and equal labels twice
 //! on one page are errors: a page that is read in part would judge in part.
+//!
+//! The same series come again each second, so what the text of one means is worked out once for each target: see [`Pages`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 
 use meshquake_promql::{Labels, METRIC_NAME};
 use prometheus_parse::{LineInfo, SampleType};
@@ -28,46 +31,153 @@ pub struct Reading {
     pub counts: bool,
     /// Milliseconds, where the page says so.
     pub at: Option<i64>,
+    /// No page before has had this series.
+    pub new: bool,
 }
 
 /// Reads a page as Envoy and applications write it, with Istio's names for what Envoy's stats logger counts.
 pub fn read(page: &str) -> Result<Vec<Reading>, Error> {
-    read_kept(page, |_| true)
+    Pages::default().read(page, |_| true, |labels| labels)
 }
 
-/// [`read`], but only of metrics whose name on the page `keep` wants: the others cost no more than a look at their name.
-pub fn read_kept(page: &str, keep: impl Fn(&str) -> bool) -> Result<Vec<Reading>, Error> {
-    let mut kinds: BTreeMap<String, SampleType> = BTreeMap::new();
-    let mut seen = BTreeSet::new();
-    let mut readings = Vec::new();
-    for (index, text) in page.lines().enumerate() {
-        let line = index + 1;
-        if name_of(text).is_some_and(|name| !keep(name)) {
-            continue;
-        }
-        let encoded =
-            encode_line(text).ok_or_else(|| Error::NotUnderstood { line, text: shortened(text) })?;
-        match LineInfo::parse(&encoded) {
-            LineInfo::Type { metric_name, metric_alias, sample_type } => {
-                kinds.insert(metric_alias.unwrap_or(metric_name), sample_type);
+/// Reads the pages of one target, one after the other.
+#[derive(Default)]
+pub struct Pages {
+    series: Vec<Series>,
+    /// Where in `series`, by the text on a page; several texts may mean the same.
+    texts: HashMap<String, usize>,
+    /// And by what it was shaped to.
+    known: BTreeMap<Labels, usize>,
+    /// How many have been read.
+    page: u64,
+}
+
+struct Series {
+    /// As on the page, with Istio's names.
+    labels: Labels,
+    /// As whoever reads wants them.
+    shaped: Labels,
+    counts: bool,
+    /// The last page that had it.
+    page: u64,
+}
+
+/// A line's series by its position, and what else the line says.
+struct Line<'p> {
+    series: usize,
+    new: bool,
+    value: Cow<'p, str>,
+    at: Option<i64>,
+}
+
+impl Pages {
+    /// Reads metrics whose name on the page `keep` wants (the others cost no more than a look at their name), under the
+    /// labels that `shape` makes of the page's. Both must mean the same at each call.
+    pub fn read(
+        &mut self,
+        page: &str,
+        keep: impl Fn(&str) -> bool,
+        shape: impl Fn(Labels) -> Labels,
+    ) -> Result<Vec<Reading>, Error> {
+        self.page += 1;
+        let mut kinds = None;
+        let mut readings = Vec::new();
+        for (index, text) in page.lines().enumerate() {
+            let line = index + 1;
+            if text.starts_with('#') || name_of(text).is_some_and(|name| !keep(name)) {
+                continue;
             }
-            LineInfo::Sample { metric_name, labels, value, timestamp } => {
-                let counts = counts(&kinds, metric_name);
-                let labels = labels_of(metric_name, labels.unwrap_or(""))
-                    .ok_or_else(|| Error::NotUnderstood { line, text: shortened(text) })?;
-                if !seen.insert(labels.clone()) {
-                    return Err(Error::Twice { line, labels });
+            let found = match self.find(text) {
+                Some(found) => found,
+                None => {
+                    let kinds = kinds.get_or_insert_with(|| kinds_of(page));
+                    let Some(learnt) = self.learn(line, text, kinds, &shape)? else { continue };
+                    learnt
                 }
-                let value = number(value).ok_or_else(|| Error::NoNumber { line, value: value.to_owned() })?;
-                let at = timestamp.and_then(|at| at.parse().ok());
-                readings.push(Reading { labels, value, counts, at });
+            };
+            let series = &mut self.series[found.series];
+            if series.page == self.page {
+                return Err(Error::Twice { line, labels: series.labels.clone() });
             }
-            LineInfo::Empty | LineInfo::Doc { .. } => {}
-            LineInfo::Ignored if encoded.trim_start().starts_with('#') => {}
-            LineInfo::Ignored => return Err(Error::NotUnderstood { line, text: shortened(text) }),
+            series.page = self.page;
+            let value = number(&found.value)
+                .ok_or_else(|| Error::NoNumber { line, value: found.value.into_owned() })?;
+            let (labels, counts) = (series.shaped.clone(), series.counts);
+            readings.push(Reading { labels, value, counts, at: found.at, new: found.new });
         }
+        Ok(readings)
     }
-    Ok(readings)
+
+    /// A line whose series was there before.
+    fn find<'p>(&self, text: &'p str) -> Option<Line<'p>> {
+        let (series, value, at) = parts(text)?;
+        let series = *self.texts.get(series)?;
+        Some(Line { series, new: false, value: Cow::Borrowed(value), at })
+    }
+
+    /// A line whose series has to be understood; nothing for what is none.
+    fn learn(
+        &mut self,
+        line: usize,
+        text: &str,
+        kinds: &BTreeMap<String, SampleType>,
+        shape: impl Fn(Labels) -> Labels,
+    ) -> Result<Option<Line<'static>>, Error> {
+        let not_understood = || Error::NotUnderstood { line, text: shortened(text) };
+        let encoded = encode_line(text).ok_or_else(not_understood)?;
+        let (name, labels, value, at) = match LineInfo::parse(&encoded) {
+            LineInfo::Sample { metric_name, labels, value, timestamp } => {
+                (metric_name, labels.unwrap_or(""), value, timestamp)
+            }
+            LineInfo::Empty | LineInfo::Doc { .. } | LineInfo::Type { .. } => return Ok(None),
+            LineInfo::Ignored if encoded.trim_start().starts_with('#') => return Ok(None),
+            LineInfo::Ignored => return Err(not_understood()),
+        };
+        let labels = labels_of(name, labels).ok_or_else(not_understood)?;
+        let shaped = shape(labels.clone());
+        let new = !self.known.contains_key(&shaped);
+        if new {
+            self.known.insert(shaped.clone(), self.series.len());
+            self.series.push(Series { labels, shaped: shaped.clone(), counts: counts(kinds, name), page: 0 });
+        }
+        let series = self.known[&shaped];
+        if let Some((text, ..)) = parts(text) {
+            self.texts.insert(text.to_owned(), series);
+        }
+        let value = Cow::Owned(value.to_owned());
+        Ok(Some(Line { series, new, value, at: at.and_then(|at| at.parse().ok()) }))
+    }
+}
+
+/// The text of a line's series, its value, and its time where it has one; nothing for what is written otherwise than
+/// programs write it.
+fn parts(line: &str) -> Option<(&str, &str, Option<i64>)> {
+    // No value and no time has a brace, so the last one closes the labels.
+    let end = match line.rfind('}') {
+        Some(at) => at + 1,
+        None => line.find(' ')?,
+    };
+    let (series, rest) = line.split_at(end);
+    let mut words = rest.split_ascii_whitespace();
+    let value = words.next()?;
+    let at = words.next().map(|at| at.parse::<i64>().ok());
+    match (at, words.next()) {
+        (None, None) => Some((series, value, None)),
+        (Some(Some(at)), None) => Some((series, value, Some(at))),
+        _ => None,
+    }
+}
+
+/// What the page says of its metrics.
+fn kinds_of(page: &str) -> BTreeMap<String, SampleType> {
+    let comments = page.lines().filter(|line| line.trim_start().starts_with('#'));
+    let types = comments.filter_map(|line| match LineInfo::parse(line) {
+        LineInfo::Type { metric_name, metric_alias, sample_type } => {
+            Some((metric_alias.unwrap_or(metric_name), sample_type))
+        }
+        _ => None,
+    });
+    types.collect()
 }
 
 /// The metric that a line is about, as far as that shows without reading the line.
@@ -215,7 +325,38 @@ mod tests {
             .with("reporter", "source")
             .with("source_workload", "a-v1")
             .with("destination_principal", "unknown");
-        assert_eq!(reading, Reading { labels: expected, value: 7.0, counts: true, at: None });
+        assert_eq!(reading, Reading { labels: expected, value: 7.0, counts: true, at: None, new: true });
+    }
+
+    #[test]
+    fn what_a_series_means_is_kept_and_its_values_are_not() {
+        let mut pages = Pages::default();
+        let mut read = |page: &str| {
+            let shape = |labels: Labels| labels.with("pod", "p");
+            let readings = pages.read(page, |name| name != "left_out", shape);
+            let told = |reading: Reading| {
+                format!(
+                    "{} {} {:?} {} {}",
+                    reading.labels, reading.value, reading.at, reading.counts, reading.new
+                )
+            };
+            readings
+                .map(|all| all.into_iter().map(told).collect::<Vec<_>>())
+                .map_err(|error| error.to_string())
+        };
+        let first = "# TYPE c counter\nc{a=\"} 1\"} 1\nleft_out 3\ng 2 7\n";
+        let expected = ["c{a=\"} 1\", pod=\"p\"} 1 None true true", "g{pod=\"p\"} 2 Some(7) false true"];
+        assert_eq!(read(first).as_deref(), Ok(&expected.map(str::to_owned)[..]));
+        // The same series with other values, one of them no more, and one that comes under two texts.
+        let second = read("# TYPE c counter\nc{a=\"} 1\"} 5\nd{x=\"1\",y=\"2\"} 1\n");
+        let expected =
+            ["c{a=\"} 1\", pod=\"p\"} 5 None true false", "d{pod=\"p\", x=\"1\", y=\"2\"} 1 None false true"];
+        assert_eq!(second.as_deref(), Ok(&expected.map(str::to_owned)[..]));
+        let twice = read("d{x=\"1\",y=\"2\"} 1\nd{y=\"2\",x=\"1\"} 1\n").expect_err("one series");
+        assert!(twice.starts_with("line 2: ") && twice.ends_with("are on the page twice"), "{twice}");
+        // What is known by its beginning is still read to its end.
+        assert_eq!(read("g 2 x\n").expect_err("no time"), "line 1 is no metric: `g 2 x`");
+        assert_eq!(read("g many\n").expect_err("no number"), "line 1: `many` is no number");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! second. What could not be written is missing on disk only, and [`Samples::failure`] tells. OpenMetrics has no word for the end of a series, so
 //! that is a sample of a metric of ours: `meshquake_series_ended{series="…"} 1`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
@@ -188,11 +189,13 @@ fn write_sample(into: &mut impl Write, labels: &Labels, sample: Sample) -> std::
         f64::NEG_INFINITY => "-Inf".to_owned(),
         value => value.to_string(),
     };
-    writeln!(into, "{} {value} {}.{:03}", series_text(labels), sample.at / 1000, sample.at % 1000)
+    let text = labels.text().map_or_else(|| Cow::Owned(series_text(labels)), Cow::Borrowed);
+    // In one piece, as each one is looked at by the compression.
+    into.write_all(format!("{text} {value} {}.{:03}\n", sample.at / 1000, sample.at % 1000).as_bytes())
 }
 
 /// A series as the format writes it.
-fn series_text(labels: &Labels) -> String {
+pub(super) fn series_text(labels: &Labels) -> String {
     let others = labels.iter().filter(|(name, _)| *name != METRIC_NAME);
     let pairs: Vec<_> =
         others.map(|(name, value)| format!("{name}=\"{}\"", exposition::escaped(value))).collect();

@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::exposition;
+use super::exposition::Pages;
 use super::samples::{self, Reading, Samples};
 use super::target::{self, Fetcher, Target};
 
@@ -102,6 +102,7 @@ struct Rounds {
 /// What is kept of a target between rounds.
 struct Known {
     fetcher: Option<Fetcher>,
+    pages: Pages,
     /// Labels of all series that are alive.
     alive: BTreeSet<Labels>,
     /// The last round, if it succeeded.
@@ -142,6 +143,7 @@ impl Rounds {
         for target in &wanted {
             self.known.entry(target.clone()).or_insert_with(|| Known {
                 fetcher: Fetcher::new(&target.address, self.limit).ok(),
+                pages: Pages::default(),
                 alive: BTreeSet::new(),
                 succeeded_at: None,
                 gap: None,
@@ -150,8 +152,8 @@ impl Rounds {
         let limit = self.limit;
         let fetches = self.known.iter().map(|(target, known)| async move {
             match &known.fetcher {
-                Some(fetcher) => fetcher.readings().await,
-                None => Fetcher::new(&target.address, limit)?.readings().await,
+                Some(fetcher) => fetcher.text().await,
+                None => Fetcher::new(&target.address, limit)?.text().await,
             }
         });
         let pages: Vec<Result<_, target::Error>> = join_all(fetches).await;
@@ -165,7 +167,7 @@ impl Rounds {
         }
         for ((target, known), page) in self.known.iter_mut().zip(pages) {
             let result = match page {
-                Ok(readings) => take(target, known, &self.samples, at, readings),
+                Ok(page) => take(target, known, &self.samples, at, &page),
                 Err(error) => Err(error.to_string()),
             };
             let up = result.is_ok();
@@ -216,29 +218,27 @@ impl Rounds {
     }
 }
 
-/// Takes a page's readings in, under the target's labels.
-fn take(
-    target: &Target,
-    known: &mut Known,
-    samples: &Samples,
-    at: i64,
-    readings: Vec<exposition::Reading>,
-) -> Result<(), String> {
+/// Takes a page in, under the target's labels.
+fn take(target: &Target, known: &mut Known, into: &Samples, at: i64, page: &str) -> Result<(), String> {
     let constant = target.constant();
-    let readings: Vec<Reading> = readings
-        .into_iter()
-        .map(|reading| Reading {
-            labels: joined(&constant, &reading.labels),
-            value: reading.value,
-            counts: reading.counts,
-        })
-        .collect();
+    let shape = |mut labels: Labels| {
+        target.address.relabel(&mut labels);
+        let labels = joined(&constant, &labels);
+        // It will be written each second.
+        let text = samples::series_text(&labels);
+        labels.with_text(text)
+    };
+    let readings = known.pages.read(page, |metric| target.address.keeps(metric), shape);
+    let readings = readings.map_err(|error| error.to_string())?.into_iter().map(|reading| Reading {
+        labels: reading.labels,
+        value: reading.value,
+        // One that is known here has a first sample already.
+        counts: reading.counts && reading.new,
+    });
+    let readings: Vec<Reading> = readings.collect();
     let alive: BTreeSet<Labels> = readings.iter().map(|reading| reading.labels.clone()).collect();
-    if alive.len() < readings.len() {
-        return Err("two of its series have the same labels".to_owned());
-    }
-    samples.append(at, known.succeeded_at, &readings).map_err(|error| error.to_string())?;
-    samples.end(at, known.alive.difference(&alive)).map_err(|error| error.to_string())?;
+    into.append(at, known.succeeded_at, &readings).map_err(|error| error.to_string())?;
+    into.end(at, known.alive.difference(&alive)).map_err(|error| error.to_string())?;
     known.alive = alive;
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use meshquake_promql::Labels;
 
-use super::exposition::{self, Reading};
+use super::exposition::{self, Pages, Reading};
 
 /// More than any sidecar writes; a page without end must not fill the memory.
 const LARGEST_PAGE: usize = 64 << 20;
@@ -46,17 +46,33 @@ pub enum Address {
 /// Tells by its name on the page whether a metric is wanted.
 pub type Wanted<'w> = &'w (dyn Fn(&str) -> bool + Sync);
 
+impl Address {
+    pub(super) fn keeps(&self, metric: &str) -> bool {
+        match self {
+            Address::By(way) => way.0.keeps(metric),
+            Address::Unix { .. } | Address::Http(_) => true,
+        }
+    }
+
+    pub(super) fn relabel(&self, labels: &mut Labels) {
+        if let Address::By(way) = self {
+            way.0.relabel(labels);
+        }
+    }
+}
+
 /// A way to a page that a backend has.
 pub trait Page: Send + Sync {
     /// Equal for equal pages.
     fn name(&self) -> &str;
 
-    /// Only of metrics whose name on the page is wanted.
-    fn readings<'p>(
-        &'p self,
-        limit: Duration,
-        wanted: Wanted<'p>,
-    ) -> BoxFuture<'p, Result<Vec<Reading>, Error>>;
+    fn text(&self, limit: Duration) -> BoxFuture<'_, Result<String, Error>>;
+
+    /// Whether a metric of this name is wanted.
+    fn keeps(&self, metric: &str) -> bool;
+
+    /// Makes of a series' labels what they should have been.
+    fn relabel(&self, labels: &mut Labels);
 }
 
 /// A backend's page, compared by its name.
@@ -169,16 +185,30 @@ impl Fetcher {
         Ok(Self(Route::Own { client: builder.build()?, url }))
     }
 
-    pub async fn readings(&self) -> Result<Vec<Reading>, Error> {
-        self.readings_of(&|_| true).await
+    /// The page as it is.
+    pub async fn text(&self) -> Result<String, Error> {
+        match &self.0 {
+            Route::Own { client, url } => fetch(client, url).await,
+            Route::By { way, limit } => way.0.text(*limit).await,
+        }
     }
 
-    /// Only of metrics whose name on the page is wanted: the others cost no more than a look at their name.
+    /// What it has now, only of metrics whose name on the page is wanted: the others cost no more than a look at their
+    /// name.
     pub async fn readings_of(&self, wanted: Wanted<'_>) -> Result<Vec<Reading>, Error> {
-        match &self.0 {
-            Route::Own { client, url } => Ok(exposition::read_kept(&fetch(client, url).await?, wanted)?),
-            Route::By { way, limit } => way.0.readings(*limit, wanted).await,
-        }
+        let page = self.text().await?;
+        let readings = match &self.0 {
+            Route::Own { .. } => Pages::default().read(&page, wanted, |labels| labels)?,
+            Route::By { way, .. } => {
+                let kept = |metric: &str| way.0.keeps(metric) && wanted(metric);
+                let relabelled = |mut labels: Labels| {
+                    way.0.relabel(&mut labels);
+                    labels
+                };
+                Pages::default().read(&page, kept, relabelled)?
+            }
+        };
+        Ok(readings)
     }
 }
 

@@ -172,7 +172,6 @@ impl Hosted for Own {
 mod tests {
     use super::*;
     use crate::load::protocol::Totals;
-    use crate::load::second::Second;
 
     #[test]
     fn reports_are_heard_and_complaints_are_not() {
@@ -180,7 +179,7 @@ mod tests {
         let ear = Ear(ear);
         let reports = [
             Report::Ready,
-            Report::Second(Box::new(Second::default())),
+            Report::Second(Box::default()),
             Report::Finished(Totals::default()),
             Report::Failed { why: "no".to_owned() },
         ];

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
+use kube::core::PartialObjectMeta;
+use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::Value;
 
 use super::forward::{self, Forward};
@@ -53,11 +55,29 @@ pub async fn live(client: &kube::Client, whose: &Whose) -> Result<Vec<Proxy>, ku
     }
     for selector in &whose.gateways {
         let pods: Api<Pod> = Api::all(client.clone());
-        let labels = selector.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>();
-        let pods = pods.list(&ListParams::default().labels(&labels.join(","))).await?;
+        let pods = pods.list(&ListParams::default().labels(&labels(selector))).await?;
         found.extend(pods.items.iter().filter(|pod| has_live_proxy(pod)).map(|pod| proxy(pod, true)));
     }
     Ok(found.into_iter().collect())
+}
+
+/// Tells that one of the pods has changed, whatever it was.
+pub fn changes(client: &kube::Client, whose: &Whose) -> impl Stream<Item = ()> + Send + use<> {
+    let mut watched = Vec::new();
+    for namespace in &whose.namespaces {
+        watched.push((Api::namespaced(client.clone(), namespace), format!("{RUN}={}", whose.run)));
+    }
+    for selector in &whose.gateways {
+        watched.push((Api::all(client.clone()), labels(selector)));
+    }
+    let streams = watched.into_iter().map(|(pods, labels): (Api<PartialObjectMeta<Pod>>, String)| {
+        watcher(pods, watcher::Config::default().labels(&labels)).default_backoff().boxed()
+    });
+    stream::select_all(streams).filter_map(|event| std::future::ready(event.ok().map(drop)))
+}
+
+fn labels(selector: &BTreeMap<String, String>) -> String {
+    selector.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
 }
 
 fn proxy(pod: &Pod, gateway: bool) -> Proxy {

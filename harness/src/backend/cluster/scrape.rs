@@ -6,21 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::BoxFuture;
+use futures::StreamExt as _;
+use futures::future::{BoxFuture, FutureExt as _};
 use http::Request;
+use meshquake_promql::Labels;
 use tokio::sync::watch;
 
 use super::forward::Forward;
 use super::proxies::{self, Proxy, Whose};
 use super::settings::Relabel;
-use crate::judge::exposition::{self, Reading};
-use crate::judge::target::{self, Kind, Wanted};
+use crate::judge::target::{self, Kind};
 use crate::judge::{Address, Page, Target, Way};
 
 /// Where pilot-agent serves the metrics of Envoy, of itself and of the app together.
 const MERGED: u16 = 15020;
 const PATH: &str = "/stats/prometheus";
-/// Between two looks at which pods there are to scrape.
+/// At least so long between two looks at which pods there are to scrape.
 const LOOK: Duration = Duration::from_millis(500);
 /// How many pages a second cost no more of the harness than is good for what it measures.
 const A_SECOND: usize = 30;
@@ -58,17 +59,16 @@ impl Page for PodPage {
         &self.name
     }
 
-    fn readings<'p>(
-        &'p self,
-        limit: Duration,
-        wanted: Wanted<'p>,
-    ) -> BoxFuture<'p, Result<Vec<Reading>, target::Error>> {
-        Box::pin(async move {
-            let page = self.page(limit).await?;
-            let mut readings = exposition::read_kept(&page, |name| is_kept(name) && wanted(name))?;
-            relabel(&mut readings, &self.reader.relabel);
-            Ok(readings)
-        })
+    fn text(&self, limit: Duration) -> BoxFuture<'_, Result<String, target::Error>> {
+        Box::pin(self.page(limit))
+    }
+
+    fn keeps(&self, metric: &str) -> bool {
+        is_kept(metric)
+    }
+
+    fn relabel(&self, labels: &mut Labels) {
+        relabel(labels, &self.reader.relabel);
     }
 }
 
@@ -116,15 +116,13 @@ fn is_kept(name: &str) -> bool {
     !name.starts_with("istio_agent_")
 }
 
-fn relabel(readings: &mut [Reading], rules: &[Relabel]) {
-    for reading in readings {
-        for rule in rules {
-            let value = rule.value(|name| Some(reading.labels.get(name)).filter(|value| !value.is_empty()));
-            match value {
-                Some(value) if value.is_empty() => reading.labels.remove(rule.target()),
-                Some(value) => reading.labels.set(rule.target(), &value),
-                None => {}
-            }
+fn relabel(labels: &mut Labels, rules: &[Relabel]) {
+    for rule in rules {
+        let value = rule.value(|name| Some(labels.get(name)).filter(|value| !value.is_empty()));
+        match value {
+            Some(value) if value.is_empty() => labels.remove(rule.target()),
+            Some(value) => labels.set(rule.target(), &value),
+            None => {}
         }
     }
 }
@@ -150,12 +148,13 @@ pub fn targets(reader: &Reader, proxies: &[Proxy]) -> Vec<Target> {
 
 /// Keeps the targets as the pods come and go.
 pub async fn follow(reader: Reader, whose: Whose, tell: watch::Sender<Vec<Target>>) {
-    let mut look = tokio::time::interval(LOOK);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let changes = proxies::changes(&reader.client, &whose);
+    tokio::pin!(changes);
     loop {
-        look.tick().await;
         // While nobody answers, what was there is still asked: its silence is part of the samples.
-        if let Ok(proxies) = proxies::live(&reader.client, &whose).await {
+        let live = proxies::live(&reader.client, &whose).await;
+        let looked = live.is_ok();
+        if let Ok(proxies) = live {
             let targets = targets(&reader, &proxies);
             tell.send_if_modified(|known| {
                 let changed = *known != targets;
@@ -163,12 +162,19 @@ pub async fn follow(reader: Reader, whose: Whose, tell: watch::Sender<Vec<Target
                 changed
             });
         }
+        tokio::time::sleep(LOOK).await; // pacing
+        // To look costs more than to be told that there is nothing to see.
+        if looked && changes.next().await.is_none() {
+            return;
+        }
+        while let Some(Some(())) = changes.next().now_or_never() {}
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::exposition;
 
     #[test]
     fn what_tells_how_calls_went_is_kept() {
@@ -198,14 +204,14 @@ mod tests {
     fn a_label_is_taken_apart_by_rules() {
         let page = "# TYPE envoy_istio_requests_total counter\n\
                     envoy_istio_requests_total{destination_raw=\"b-v1;shop;b;v1;Kubernetes\"} 3\n";
-        let mut readings = exposition::read_kept(page, is_kept).expect("a page");
+        let mut readings = exposition::read(page).expect("a page");
         let rule = Relabel::new(
             &["destination_raw"],
             "^([^;]*);([^;]*);([^;]*);([^;]*);.*$",
             "destination_version",
             "$4",
         );
-        relabel(&mut readings, &[rule.expect("a rule")]);
+        relabel(&mut readings[0].labels, &[rule.expect("a rule")]);
         assert_eq!(readings[0].labels.metric(), "istio_requests_total");
         assert_eq!(readings[0].labels.get("destination_version"), "v1");
         assert!(readings[0].counts);
