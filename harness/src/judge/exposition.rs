@@ -355,7 +355,6 @@ mod tests {
         let twice = read("d{x=\"1\",y=\"2\"} 1\nd{y=\"2\",x=\"1\"} 1\n").expect_err("one series");
         assert!(twice.starts_with("line 2: ") && twice.ends_with("are on the page twice"), "{twice}");
         // What is known by its beginning is still read to its end.
-        assert_eq!(read("g 2 x\n").expect_err("no time"), "line 1 is no metric: `g 2 x`");
         assert_eq!(read("g many\n").expect_err("no number"), "line 1: `many` is no number");
     }
 

@@ -180,7 +180,7 @@ async fn await_ready(
                 Some((_, Heard::Report(report))) => match *report {
                     Report::Ready => ready += 1,
                     Report::Failed { why } => return Err(Error::NotReady(why)),
-                    Report::Second(_) | Report::Finished(_) => {}
+                    Report::Second(_) | Report::Finished(_) | Report::CutShort(_) => {}
                 },
                 Some((_, Heard::Gone(words))) => {
                     let words = words.trim();
@@ -256,6 +256,10 @@ impl Pump {
                 Report::Finished(totals) => {
                     worker.over = true;
                     self.summary.totals.add(totals);
+                }
+                Report::CutShort(totals) => {
+                    self.summary.totals.add(totals);
+                    self.lost(index, "somebody ended it before the load was over".to_owned());
                 }
                 Report::Failed { why } => self.lost(index, why),
             },

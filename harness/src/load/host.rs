@@ -181,6 +181,7 @@ mod tests {
             Report::Ready,
             Report::Second(Box::default()),
             Report::Finished(Totals::default()),
+            Report::CutShort(Totals::default()),
             Report::Failed { why: "no".to_owned() },
         ];
         for report in reports {

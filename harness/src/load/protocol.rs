@@ -9,7 +9,8 @@
 //!  ◄── finished        the last line, then exit
 //! ```
 //!
-//! The end of its input means that nobody listens: the worker stops at once. So does SIGTERM, with what it has.
+//! The end of its input means that nobody listens: the worker stops at once. So does SIGTERM, with what it has; its last
+//! line then is `cut-short` in place of `finished`.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,8 @@ pub enum Report {
     Ready,
     Second(Box<Second>),
     Finished(Totals),
+    /// Somebody else than we has ended it: what it had until then.
+    CutShort(Totals),
     /// It could not begin, or not go on.
     Failed {
         why: String,

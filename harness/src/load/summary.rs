@@ -13,6 +13,10 @@ use super::second::{ErrorSample, Row, Second, merge_rows, millis};
 use super::series::EDGES_MS;
 use crate::event;
 
+/// So much of what was intended must have begun, whatever else looks well: a load that is less is another load. What was
+/// due in the moment of the stop may be missing.
+const MOST_OF: f64 = 0.95;
+
 /// A whole load, as it was seen.
 #[derive(Clone, Debug)]
 pub struct Summary {
@@ -85,6 +89,10 @@ impl Summary {
                 self.totals.requests,
                 self.requests()
             ));
+        }
+        let (begun, intended) = (self.begun(), self.intended());
+        if self.deaths.is_empty() && (begun as f64) < MOST_OF * intended as f64 {
+            all.push(format!("of {intended} arrivals only {begun} were begun"));
         }
         if all.is_empty() { judged } else { GeneratorHealth::Bottleneck { why: all } }
     }

@@ -40,7 +40,7 @@ pub fn no_way_through_to_pods(site: &Site) {
     fs::write(&kubeconfig, &text).expect("written");
     let client = client(site, &text);
 
-    let config = config_with(folder.path(), "context", &format!("entry = \"{}\"", site.entry));
+    let config = config_with(folder.path(), "context", &site.entry());
     let config = config.display().to_string();
     let mut run = UnderWay::begin_as(folder.path(), "counted", COUNTED, |words| {
         let more = ["--backend", "context", "--context", NAME, "--config", &config];

@@ -4,11 +4,14 @@
 use http::Request;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
+use meshquake::backend::cluster::settings::Relabel;
 use meshquake::backend::objects::ObjectRef;
 use serde_json::{Value, json};
 
-use crate::site::{Site, config_with};
+use crate::site::{PATIENCE, Site, config_with};
+use crate::support;
 use crate::under_way::UnderWay;
+use crate::until::until;
 
 const SEEN: &str = r#"
 apiVersion: meshquake/v1
@@ -32,9 +35,11 @@ const ADDONS: &str = "meshquake-addons";
 
 pub fn a_second_opinion(site: &Site) {
     site.no_world();
+    site.ends(&["up", "pinning"], 0);
+    let pods = proxies(site);
+    prometheus(site, &pods);
     let folder = tempfile::tempdir().expect("a folder");
-    let config = config_with(folder.path(), "prometheus", "addon = true").display().to_string();
-    let mut run = UnderWay::begin(site, folder.path(), "seen", SEEN, &["--keep", "--config", &config]);
+    let mut run = UnderWay::begin(site, folder.path(), "seen", SEEN, &["--world-up"]);
     run.held();
     let opinions = run.told("second-opinion");
     let of = |name: &str| {
@@ -57,12 +62,10 @@ pub fn a_second_opinion(site: &Site) {
     let strict = ObjectRef::new("security.istio.io/v1", "PeerAuthentication", "pinning", "default");
     let strict = site.get(&strict).expect("the world's own");
     assert_eq!(strict["spec"]["mtls"]["mode"], "STRICT");
-    let pods: Api<Pod> = Api::namespaced(site.client(), "pinning");
-    let pods = site.wait(pods.list(&ListParams::default())).expect("listed").items;
-    let up = ask(site, "up{namespace=\"pinning\"} == 1");
+    let up = ask(site, "up == 1");
     assert_eq!(up.len(), pods.len(), "{up:?}");
     // The API server has no certificate of the mesh: it stands for everybody else.
-    for pod in &pods {
+    for pod in pods.iter().filter(|pod| pod.metadata.namespace.as_deref() == Some("pinning")) {
         let name = pod.metadata.name.as_deref().expect("a name");
         let port =
             pod.spec.as_ref().and_then(|spec| spec.containers[0].ports.as_ref()?.first()).expect("a port");
@@ -92,6 +95,48 @@ pub fn no_second_opinion(site: &Site) {
     let report = run.file("report.md");
     assert!(report.contains("n/a"), "{report}");
     site.no_world();
+}
+
+/// The pods of the world and the gateway before it.
+fn proxies(site: &Site) -> Vec<Pod> {
+    let list = |namespace: &str, labels: &str| {
+        let pods: Api<Pod> = Api::namespaced(site.client(), namespace);
+        site.wait(pods.list(&ListParams::default().labels(labels))).expect("listed").items
+    };
+    [list("pinning", ""), list("istio-system", "istio=ingressgateway")].concat()
+}
+
+/// The add-on with the suite's relabel rules, told which pods there are: not every build of Prometheus can look for
+/// them itself.
+fn prometheus(site: &Site, pods: &[Pod]) {
+    let text =
+        std::fs::read_to_string(support::root().join("kind/addons/prometheus.yaml")).expect("the add-on");
+    let rules = &site.settings.metrics.relabel;
+    for document in meshquake::yaml::parse(&text, "the add-on").expect("YAML") {
+        let mut object = document.to_json();
+        if let Some(config) = object["data"]["prometheus.yml"].as_str() {
+            let mut config = meshquake::yaml::parse(config, "its configuration").expect("YAML")[0].to_json();
+            let job = config["scrape_configs"][0].as_object_mut().expect("a job");
+            job.remove("kubernetes_sd_configs");
+            job.remove("relabel_configs");
+            let known = pods.iter().map(|pod| {
+                let address =
+                    pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).expect("an address");
+                let labels = json!({"pod": pod.metadata.name, "namespace": pod.metadata.namespace});
+                json!({"targets": [format!("{address}:15020")], "labels": labels})
+            });
+            job.insert("static_configs".to_owned(), known.collect());
+            let all = job["metric_relabel_configs"].as_array_mut().expect("rules");
+            all.extend(rules.iter().map(Relabel::to_prometheus));
+            object["data"]["prometheus.yml"] = json!(config.to_string());
+        }
+        site.wait(site.objects().apply(&object)).expect("applied");
+    }
+    until("Prometheus ready", PATIENCE, || {
+        let deployment = site.get(&ObjectRef::new("apps/v1", "Deployment", ADDONS, "prometheus"));
+        let status = deployment.map(|found| found["status"].clone()).unwrap_or_default();
+        if status["readyReplicas"] == 1 { Ok(()) } else { Err(status.to_string()) }
+    });
 }
 
 /// What it says to a query now.

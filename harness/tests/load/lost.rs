@@ -46,7 +46,7 @@ async fn sigterm_ends_a_worker_at_once_with_what_it_has() {
     let status = child.wait().await.expect("ends");
     assert!(status.success(), "{status}");
     assert!(asked.elapsed() < SECOND * 3, "{:?}", asked.elapsed());
-    assert!(last.starts_with("{\"finished\":"), "{last}");
+    assert!(last.starts_with("{\"cut-short\":"), "{last}");
     assert!(!last.contains("\"unfinished\":0"), "{last}");
 }
 
@@ -62,12 +62,22 @@ async fn a_worker_ends_when_nobody_listens_any_more() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_worker_is_told_and_spoils_the_load() {
+    for (signal, why) in [
+        (rustix::process::Signal::KILL, "it ended before the load did"),
+        // One that could still say goodbye is lost as well.
+        (rustix::process::Signal::TERM, "somebody ended it before the load was over"),
+    ] {
+        lost_by(signal, why).await;
+    }
+}
+
+async fn lost_by(signal: rustix::process::Signal, why: &str) {
     let server = Server::start().await;
     let plan = LoadPlan { length: SECOND * 3, ..server.plan(open(20, 40), hello()) };
     let mut running = Load::start(&plan, 2, &program()).await.expect("starts");
     let victim = rustix::process::Pid::from_raw(running.pids()[1] as i32).expect("a process");
     assert!(matches!(running.next().await, Some(LoadEvent::Second(_))));
-    rustix::process::kill_process(victim, rustix::process::Signal::KILL).expect("killed");
+    rustix::process::kill_process(victim, signal).expect("signalled");
     let mut died = Vec::new();
     while let Some(event) = running.next().await {
         if let LoadEvent::WorkerDied(death) = event {
@@ -80,7 +90,7 @@ async fn a_lost_worker_is_told_and_spoils_the_load() {
     // The other one went on to the end with its half.
     assert!(summary.ok() >= 30, "{}", summary.ok());
     let health = summary.health(&Limits::default()).to_string();
-    assert!(health.contains("load worker 1 was lost: it ended before the load did"), "{health}");
+    assert!(health.contains(&format!("load worker 1 was lost: {why}")), "{health}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

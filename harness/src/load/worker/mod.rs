@@ -24,7 +24,7 @@ use self::cpu::CpuMeter;
 use self::record::{Clock, Recorder};
 use self::slots::Slots;
 use super::plan::{Hinder, LoadPlan, Mode};
-use super::protocol::{Command, Report};
+use super::protocol::{Command, Report, Totals};
 use super::schedule::Schedule;
 
 /// Why a worker failed before or while it worked.
@@ -245,27 +245,27 @@ async fn live(
     let (stop, stopped) = watch::channel(false);
     let story = story(&shared, clock, stopped);
     tokio::pin!(story);
-    loop {
+    let report: fn(Totals) -> Report = loop {
         tokio::select! {
-            () = &mut story => break,
+            () = &mut story => break Report::Finished,
             command = commands.recv() => match command {
                 Some(Command::Stop) => drop(stop.send(true)),
                 Some(Command::Start { .. }) => {}
-                None => break,
+                None => break Report::CutShort,
             },
-            _ = terminate.recv() => break,
+            _ = terminate.recv() => break Report::CutShort,
             () = sleep_until(clock.end_of(second).into()) => {
                 close(second, true);
                 second += 1;
             }
             ended = &mut goose => return Err(gave_up(ended)),
         }
-    }
+    };
     let last = clock.second(Instant::now());
     (second..=last).for_each(|second| close(second, second < last));
     let unfinished = shared.slots.under_way();
     if let Some(totals) = shared.record(|recorder| recorder.totals(unfinished)) {
-        let _ = output.send(Report::Finished(totals));
+        let _ = output.send(report(totals));
     }
     Ok(())
 }

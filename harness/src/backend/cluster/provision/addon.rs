@@ -26,8 +26,8 @@ const NAME: &str = "prometheus";
 const CONFIG: &str = "prometheus.yml";
 /// On the pod, so that another configuration makes another pod.
 const DIGEST: &str = "meshquake.dev/config";
-/// Its image may have to be pulled.
-const LIMIT: Duration = Duration::from_secs(120);
+/// What is for a second opinion only is not waited for longer, even if its image is still being pulled.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Sees to it that it runs with these rules; says what is wrong where it does not.
 pub async fn put(
