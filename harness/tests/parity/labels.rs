@@ -23,6 +23,9 @@ pub const KNOWN: &[(&str, How, &str)] = &[
     ("destination_raw", How::OnlyCluster, RAW),
 ];
 
+/// How many there may be.
+const MOST: usize = 10;
+
 const CANONICAL: &str = "Istio's own filter writes it, `local` too; the telemetry of the cluster that was compared, a \
                          stock Envoy's access logger, does not";
 const CLUSTER: &str = "the same: `Kubernetes` on `local`, as with Istio's own filter";
@@ -170,6 +173,9 @@ pub fn surprises(local: &Series, cluster: &Series) -> Vec<String> {
     let is_known =
         |one: &Difference| KNOWN.iter().any(|(label, how, _)| *label == one.label && *how == one.how);
     let mut told = Vec::new();
+    if KNOWN.len() > MOST {
+        told.push(format!("{} differences are known, and {MOST} are allowed", KNOWN.len()));
+    }
     for one in found.iter().filter(|one| !is_known(one)) {
         told.push(format!("label `{}`: {} {}", one.label, one.how, one.example));
     }

@@ -1,15 +1,24 @@
 //! What each scenario comes to, objective by objective.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::starved;
 use crate::table::{folder, write};
 
-/// By scenario: its verdict and those of its objectives, a line each.
-pub type Verdicts = BTreeMap<String, Vec<String>>;
+/// By scenario.
+pub type Verdicts = BTreeMap<String, Agreed>;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agreed {
+    /// Its verdict and those of its objectives, a line each.
+    pub verdicts: Vec<String>,
+    /// The backends on which it came to them.
+    pub on: BTreeSet<String>,
+}
 
 fn file() -> PathBuf {
     folder().join("verdicts.json")
@@ -31,6 +40,10 @@ pub fn of(backend: &str, scenario: &Path) -> Result<Vec<String>, String> {
     let objectives = answer["objectives"].as_array().into_iter().flatten();
     lines.extend(objectives.map(|one| format!("{}: {}", word(&one["name"]), word(&one["verdict"]))));
     Ok(lines)
+}
+
+pub fn name(scenario: &Path) -> String {
+    scenario.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// Every scenario of the repository.
