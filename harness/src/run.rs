@@ -10,6 +10,7 @@
 mod calls;
 pub mod facts;
 pub mod folder;
+mod judging;
 mod plan;
 mod shake;
 pub mod stop;

@@ -8,17 +8,18 @@ use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::folder::{Events, Folder, now};
+use super::judging::{judge, second_opinion, told};
 use super::phase;
 use super::plan::{self, MARGIN};
 use super::stop::Stop;
 use super::timeline::{self, chain};
 use crate::action::Ground;
 use crate::backend::Backend;
-use crate::event::{ActionStep, Event, Judged, Phase};
+use crate::event::{ActionStep, Event, Phase};
 use crate::judge::live::Live;
 use crate::judge::objective::{Objective, Window};
 use crate::judge::samples::{self, Samples};
-use crate::judge::{ActionMarks, Judge, LoadRecorder, Marks, Prometheus, Recovery, Scene, guard};
+use crate::judge::{ActionMarks, Judge, LoadRecorder, Marks, Recovery, Scene, guard};
 use crate::load::{self, Load, LoadEvent, Running};
 use crate::scenario::Scenario;
 use crate::verdict::{Cause, CauseKind, Verdict};
@@ -93,23 +94,6 @@ pub async fn shake(
         Err(error) => causes.extend(internal(&error)),
     }
     causes
-}
-
-/// A Prometheus that has watched this world from the beginning, where there is one. Without it only its answers are
-/// missing.
-async fn second_opinion(backend: &Backend, events: &Events) -> Option<Prometheus> {
-    let found = match backend.prometheus().await {
-        Ok(found) => found?,
-        Err(why) => {
-            events.warn(format!("no Prometheus is asked as well: {why}"));
-            return None;
-        }
-    };
-    let targets = backend.targets().borrow().clone();
-    if let Err(why) = found.reads(&targets).await {
-        events.warn(format!("Prometheus has not seen everything from the beginning: {why}"));
-    }
-    Some(found)
 }
 
 /// What everything under load shares.
@@ -357,52 +341,6 @@ async fn pump(
         }
     }
     Ok(running.finish().await)
-}
-
-async fn judge(
-    scenario: &Scenario,
-    samples: &Samples,
-    marks: &Marks,
-    scene: &Scene,
-    second: Option<&Prometheus>,
-    stop: &Stop,
-    events: &Events,
-) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    let judging = async {
-        let calls = samples.read(|store| super::calls::read(store, marks, &scenario.names));
-        events.emit(Event::Calls { edges: calls });
-        // A run that was ended early, or never steady, is not judged: its windows are not what was asked for.
-        if stop.is_asked() || marks.actions.len() < scenario.timeline.len() {
-            return;
-        }
-        for objective in &scenario.objectives {
-            let (judged, asked) = samples.read(|store| {
-                let judge = Judge { store, marks, scene };
-                (judge.judge(objective), judge.asked(objective))
-            });
-            let kind = match judged.verdict {
-                Verdict::Held => None,
-                Verdict::Failed => Some(CauseKind::Failed),
-                _ => Some(CauseKind::Inconclusive),
-            };
-            if let Some(kind) = kind {
-                let reason =
-                    if judged.reason.is_empty() { String::new() } else { format!(": {}", judged.reason) };
-                causes.push(Cause::new(kind, format!("{}{reason}", told(&judged))));
-            }
-            events.emit(Event::Judged(judged.clone()));
-            if let Some(second) = second {
-                events.emit(Event::SecondOpinion(second.ask(objective, &judged, asked).await));
-            }
-        }
-    };
-    phase(events, Phase::Judge, judging).await;
-    causes
-}
-
-fn told(judged: &Judged) -> String {
-    format!("“{}” is {}", judged.name, crate::report::numbers::measured(judged))
 }
 
 fn millis(duration: Duration) -> i64 {
