@@ -7,7 +7,7 @@ use http::Request;
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::api::{Api, ListParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::Kubeconfig;
 use meshquake::backend::objects::ObjectRef;
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ pub fn no_way_through_to_pods(site: &Site) {
     let kubeconfig = folder.path().join("kubeconfig");
     let text = limited(site);
     fs::write(&kubeconfig, &text).expect("written");
-    let client = client(site, &text);
+    let client = site.impatient(Kubeconfig::from_yaml(&text).expect("a kubeconfig"));
 
     let config = config_with(folder.path(), "context", &site.entry());
     let config = config.display().to_string();
@@ -130,13 +130,4 @@ fn server(site: &Site) -> Value {
     let whole = fs::read_to_string(&site.kubeconfig).expect("the kubeconfig of our cluster");
     let whole = meshquake::yaml::parse(&whole, "kubeconfig").expect("YAML")[0].to_json();
     whole["clusters"][0]["cluster"].clone()
-}
-
-fn client(site: &Site, kubeconfig: &str) -> kube::Client {
-    site.wait(async {
-        let options = KubeConfigOptions { context: Some(NAME.to_owned()), ..KubeConfigOptions::default() };
-        let kubeconfig = Kubeconfig::from_yaml(kubeconfig).expect("a kubeconfig");
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("usable");
-        kube::Client::try_from(config).expect("a client")
-    })
 }

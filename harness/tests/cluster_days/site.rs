@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{Api, DeleteParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use meshquake::backend::Choice;
 use meshquake::backend::cluster::Ground;
 use meshquake::backend::cluster::settings::Settings;
@@ -63,6 +64,16 @@ impl Site {
 
     pub fn client(&self) -> kube::Client {
         self.client.clone()
+    }
+
+    /// One that does not try again what fails.
+    pub fn impatient(&self, kubeconfig: Kubeconfig) -> kube::Client {
+        self.wait(async {
+            let context = kubeconfig.contexts.first().map(|context| context.name.clone());
+            let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+            let config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("usable");
+            kube::Client::try_from(config).expect("a client")
+        })
     }
 
     /// Something that goes on beside the test, and ends with it.
