@@ -12,7 +12,7 @@ use std::time::Duration;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use meshquake_promql::{Labels, METRIC_NAME, Query, Sample, Store, Value};
 use testcontainers::core::error::{ClientError, TestcontainersError};
-use testcontainers::core::{IntoContainerPort, WaitFor};
+use testcontainers::core::{IntoContainerPort, Mount, WaitFor};
 use testcontainers::runners::AsyncRunner;
 use testcontainers::{GenericImage, ImageExt};
 
@@ -171,8 +171,8 @@ const QUERIES: [&str; 44] = [
 fn compare() -> Result<Completion, Failed> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let store = store();
-        let load = "promtool tsdb create-blocks-from openmetrics /tmp/samples.om /prometheus && exec prometheus \
-            --config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/prometheus \
+        let load = "promtool tsdb create-blocks-from openmetrics /tmp/samples.om /data && exec prometheus \
+            --config.file=/etc/prometheus/prometheus.yml --storage.tsdb.path=/data \
             --storage.tsdb.retention.time=100y";
         let container = GenericImage::new(IMAGE.0, IMAGE.1)
             .with_entrypoint("/bin/sh")
@@ -180,6 +180,8 @@ fn compare() -> Result<Completion, Failed> {
             .with_wait_for(WaitFor::message_on_either_std("Server is ready to receive web requests"))
             .with_cmd(["-c", load])
             .with_copy_to("/tmp/samples.om", openmetrics(&store).into_bytes())
+            // Whoever it runs as may write there.
+            .with_mount(Mount::tmpfs_mount("/data"))
             .with_startup_timeout(Duration::from_secs(180))
             .start()
             .await;
@@ -189,8 +191,14 @@ fn compare() -> Result<Completion, Failed> {
             }
             other => other?,
         };
-        let base = format!("http://{}:{}", container.get_host().await?, container.get_host_port_ipv4(9090).await?);
+        let base =
+            format!("http://{}:{}", container.get_host().await?, container.get_host_port_ipv4(9090).await?);
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+        // An image by that name may hold another one, and 2.x counts a sample at the very beginning of a range.
+        let version = version(&client, &base).await?;
+        if !version.starts_with("3.") {
+            return cannot_run(format!("the image {}:{} is Prometheus {version}, not 3", IMAGE.0, IMAGE.1));
+        }
         let mut differences = Vec::new();
         for text in QUERIES {
             for second in [0, 33, 75, LENGTH_S] {
@@ -199,11 +207,16 @@ fn compare() -> Result<Completion, Failed> {
                 let ours = Query::parse(text)?.evaluate(&store, at_s * 1000);
                 let ours = ours.map(|value| answer(&value)).map_err(|error| error.to_string());
                 if !agree(&ours, &theirs) {
-                    differences.push(format!("{text} at {second} s\n  ours:   {ours:?}\n  theirs: {theirs:?}"));
+                    differences
+                        .push(format!("{text} at {second} s\n  ours:   {ours:?}\n  theirs: {theirs:?}"));
                 }
             }
         }
-        if differences.is_empty() { Ok(Completion::Completed) } else { Err(Failed::from(differences.join("\n"))) }
+        if differences.is_empty() {
+            Ok(Completion::Completed)
+        } else {
+            Err(Failed::from(differences.join("\n")))
+        }
     })
 }
 
@@ -232,6 +245,13 @@ fn answer(value: &Value) -> Answer {
         Value::Scalar(number) => [(Labels::new(), *number)].into(),
         Value::Vector(elements) => elements.iter().cloned().collect(),
     }
+}
+
+async fn version(client: &reqwest::Client, base: &str) -> Result<String, Failed> {
+    let told = client.get(format!("{base}/api/v1/status/buildinfo")).send().await?;
+    let told: serde_json::Value = told.json().await?;
+    let version = told["data"]["version"].as_str();
+    version.map(str::to_owned).ok_or_else(|| Failed::from(format!("no version: {told}")))
 }
 
 async fn ask(
