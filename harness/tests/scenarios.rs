@@ -4,14 +4,14 @@
 //! next run. A tier that cannot run is reported as ignored, with the reason in its name; `MESHQUAKE_REQUIRE=envoy,kind`
 //! makes that a failure. `MESHQUAKE_REPEAT=20` runs each scenario twenty times.
 
-#[path = "support/starved.rs"]
-mod starved;
+#[path = "support/scenario.rs"]
+mod scenario;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "support/tiers.rs"]
 mod tiers;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -19,8 +19,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // One world under load at a time.
     arguments.test_threads = Some(1);
-    let mut files = Vec::new();
-    collect(&support::root().join("scenarios"), &mut files);
+    let files = scenario::all();
     let asked = tiers::backends();
     let trials = tiers::BACKENDS.into_iter().flat_map(|backend| {
         if !asked.contains(&backend) {
@@ -44,23 +43,10 @@ fn trial(backend: &'static str, file: &Path, missing: Option<&str>) -> Trial {
     }
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    let entries = std::fs::read_dir(folder).expect("the scenarios can be listed");
-    let mut paths = entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "yaml") {
-            files.push(path);
-        }
-    }
-}
-
 fn repeat(backend: &str, file: &Path) -> Result<(), Failed> {
     let times = std::env::var("MESHQUAKE_REPEAT").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
     (1..=times).try_for_each(|time| {
-        starved::run(backend, file)
+        scenario::run(backend, file)
             .map(drop)
             .map_err(|why| Failed::from(format!("time {time} of {times}: {why}")))
     })

@@ -17,6 +17,8 @@ use crate::wait::{self, Seen};
 use crate::world::World;
 
 pub const WORLD: &str = "pinning";
+/// How long an answer may take.
+const ANSWER: Duration = Duration::from_secs(10);
 /// How long the end of an earlier world may take.
 const ENDING: Duration = Duration::from_secs(120);
 
@@ -74,6 +76,11 @@ pub async fn within<T>(
     let down = up.backend.down().await.map_err(Error::Failed);
     let measured = measured?;
     down.map(|()| measured)
+}
+
+/// Who asks the world: nothing comes between, and nothing is waited for without end.
+pub fn client() -> Result<reqwest::Client, Error> {
+    reqwest::Client::builder().no_proxy().timeout(ANSWER).build().map_err(Error::of)
 }
 
 /// The programs of a world, built and found before the clock starts.

@@ -67,7 +67,7 @@ impl Bench {
             return fail(Exit::INTERNAL, &format!("signals cannot be handled: {error}"));
         }
         stop.on_unread();
-        let again = format!("meshquake bench --backend {}", choice.name());
+        let again = self.again(&choice);
         let rounds = self.rounds.map(usize::from);
         let yes_really = self.place.yes_really();
         let plan = Plan { choice, settings, measures, rounds, yes_really, again };
@@ -83,6 +83,15 @@ impl Bench {
             },
             Err(error) => fail(Exit::INTERNAL, &chain(&error)),
         }
+    }
+
+    /// The command that measures the same again.
+    fn again(&self, choice: &Choice) -> String {
+        let mut words = vec!["meshquake bench".to_owned()];
+        words.extend(self.names.iter().cloned());
+        words.extend(["--backend".to_owned(), choice.name().to_owned()]);
+        words.extend(self.rounds.map(|rounds| format!("--rounds {rounds}")));
+        words.join(" ")
     }
 
     fn earlier(&self, choice: &Choice) -> Result<Option<Report>, Exit> {

@@ -360,7 +360,7 @@ fn spawn(command: &mut Command) -> io::Result<Child> {
     for _ in 0..TRIES {
         match command.spawn() {
             Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
-                thread::sleep(Duration::from_millis(5));
+                thread::sleep(Duration::from_millis(5)); // pacing
             }
             spawned => return spawned,
         }

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use meshquake::backend::cluster::settings::Settings;
 use tempfile::TempDir;
 
+use crate::scenario;
 use crate::site::{ILL, PATIENCE, Site, config_with};
 use crate::support::{meshquake, said};
 use crate::until::until;
@@ -110,7 +111,7 @@ pub fn a_run_on_a_cluster_of_somebody_elses(site: &Site) {
     let run = foreign.command(&words, Some(&foreign.context)).output().expect("the program starts");
     let text = said(&run);
     // A busy machine starves the generator, which is told and is no matter of the cluster's.
-    let starved = text.contains("the load generator was the bottleneck");
+    let starved = text.contains(scenario::STARVED);
     assert!(run.status.success() || (starved && run.status.code() == Some(11)), "{text}");
     assert!(text.contains("abort: proved") && text.contains("abort: undone"), "{text}");
     until("its world gone", PATIENCE, || match site.namespace("pinning") {

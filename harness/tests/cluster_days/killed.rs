@@ -1,7 +1,5 @@
 //! Ended or killed in the middle: whoever comes next finds the cluster as it was, or brings it back.
 
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,7 +7,7 @@ use meshquake::backend::objects::ObjectRef;
 use rustix::process::Signal;
 
 use crate::site::{Begun, ILL, PATIENCE, Site};
-use crate::support;
+use crate::under_way::UnderWay;
 use crate::until::until;
 
 pub fn ctrl_c_on_the_way_up(site: &Site) {
@@ -62,21 +60,21 @@ objectives:
 pub fn ctrl_c_in_warm_up(site: &Site) {
     site.no_world();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut run = begin(site, folder.path(), &warming());
-    shows(&mut run, folder.path(), "warm-up");
-    run.signal(Signal::INT);
-    assert_eq!(run.end(), Some(130), "{}", events(folder.path()));
-    assert!(reported(folder.path()), "a run that is given up tells how far it came");
+    let mut run = UnderWay::begin(site, folder.path(), "warming", &warming(), &[]);
+    run.in_warm_up();
+    run.begun.signal(Signal::INT);
+    assert_eq!(run.begun.end(), Some(130), "{}", run.events());
+    assert!(!run.file("report.html").is_empty(), "a run that is given up tells how far it came");
     site.no_world();
 }
 
 pub fn killed_in_warm_up(site: &Site) {
     site.no_world();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut run = begin(site, folder.path(), &warming());
-    shows(&mut run, folder.path(), "warm-up");
-    run.signal(Signal::KILL);
-    run.end();
+    let mut run = UnderWay::begin(site, folder.path(), "warming", &warming(), &[]);
+    run.in_warm_up();
+    run.begun.signal(Signal::KILL);
+    run.begun.end();
     // Its world is nobody's any more, so the next one takes it down.
     site.ends(&["up", ILL], 0);
     assert!(site.namespace("pinning").is_none_or(|left| left.metadata.deletion_timestamp.is_some()));
@@ -87,13 +85,12 @@ pub fn killed_in_warm_up(site: &Site) {
 pub fn ctrl_c_in_a_fault(site: &Site) {
     site.no_world();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut run = begin(site, folder.path(), LONG);
-    shows(&mut run, folder.path(), "\"proved\"");
-    run.signal(Signal::INT);
-    assert_eq!(run.end(), Some(130), "{}", events(folder.path()));
-    let events = events(folder.path());
-    assert!(events.contains("undo-verified"), "the fault was taken back: {events}");
-    assert!(reported(folder.path()));
+    let mut run = UnderWay::begin(site, folder.path(), "long", LONG, &[]);
+    run.in_a_fault();
+    run.begun.signal(Signal::INT);
+    assert_eq!(run.begun.end(), Some(130), "{}", run.events());
+    assert!(run.events().contains("undo-verified"), "the fault was taken back: {}", run.events());
+    assert!(!run.file("report.html").is_empty());
     site.no_world();
 }
 
@@ -119,30 +116,17 @@ fn warming() -> String {
     LONG.replace("warm-up: 1s", "warm-up: 60s").replace("at: 2s", "at: 70s").replace("for: 80s", "for: 10s")
 }
 
-fn shows(run: &mut Begun, folder: &Path, what: &str) {
-    until(what, PATIENCE, || {
-        assert!(run.runs(), "it ended before: {}", events(folder));
-        let events = events(folder);
-        if events.contains(what) { Ok(()) } else { Err(events) }
-    });
-}
-
-fn reported(folder: &Path) -> bool {
-    let runs = fs::read_dir(folder.join("reports")).into_iter().flatten().flatten();
-    runs.map(|run| run.path().join("report.html")).any(|report| report.exists())
-}
-
 pub fn killed_in_a_fault(site: &Site) {
     site.no_world();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut run = begin(site, folder.path(), LONG);
-    shows(&mut run, folder.path(), "\"proved\"");
+    let mut run = UnderWay::begin(site, folder.path(), "long", LONG, &[]);
+    run.in_a_fault();
     let route =
         ObjectRef::new("networking.istio.io/v1", "VirtualService", "pinning", "microservice-c-routing");
     let faulty = site.get(&route).expect("the route");
     assert!(faulty["spec"].to_string().contains("503"), "{faulty}");
-    run.signal(Signal::KILL);
-    run.end();
+    run.begun.signal(Signal::KILL);
+    run.begun.end();
     let healed = site.ends(&["heal"], 0);
     let said = String::from_utf8_lossy(&healed.stdout);
     for part in ["VirtualService pinning/microservice-c-routing", "found:", "now:"] {
@@ -172,12 +156,12 @@ objectives:
 pub fn no_api_server_for_ten_seconds(site: &Site) {
     site.no_world();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut run = begin(site, folder.path(), CALM);
-    shows(&mut run, folder.path(), "load-second");
+    let mut run = UnderWay::begin(site, folder.path(), "calm", CALM, &[]);
+    run.under_load();
     let server = Stopped::api_server(site);
-    std::thread::sleep(Duration::from_secs(10));
+    std::thread::sleep(Duration::from_secs(10)); // that long it is away
     drop(server);
-    assert_eq!(run.end(), Some(0), "{}", events(folder.path()));
+    assert_eq!(run.begun.end(), Some(0), "{}", run.events());
     site.no_world();
 }
 
@@ -207,19 +191,4 @@ impl Drop for Stopped {
     fn drop(&mut self) {
         self.signal("CONT");
     }
-}
-
-fn begin(site: &Site, folder: &Path, scenario: &str) -> Begun {
-    let world = support::root().join("services/deploy/pinning");
-    let file = folder.join("scenario.yaml");
-    fs::write(&file, scenario.replace("WORLD", &world.display().to_string())).expect("written");
-    let (file, reports) = (file.display().to_string(), folder.join("reports").display().to_string());
-    site.begin(&["run", &file, "--reports", &reports])
-}
-
-/// What the run has told so far.
-fn events(folder: &Path) -> String {
-    let runs = fs::read_dir(folder.join("reports")).into_iter().flatten().flatten();
-    let files = runs.map(|run| run.path().join("events.jsonl"));
-    files.filter_map(|file| fs::read_to_string(file).ok()).collect()
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::site::{Begun, ILL, PATIENCE, Site, config_with};
+use crate::site::{Begun, ILL, PATIENCE, Site, config_with, nodes};
 use crate::support::{meshquake, said};
 use crate::until::until;
 
@@ -48,12 +48,7 @@ impl Half {
     }
 
     fn nodes(&self) -> String {
-        let label = match self.backend {
-            "kind" => format!("label=io.x-k8s.kind.cluster={NAME}"),
-            _ => format!("label=k3d.cluster={NAME}"),
-        };
-        let listed = Command::new("docker").args(["ps", "--all", "--quiet", "--filter", &label]).output();
-        String::from_utf8_lossy(&listed.expect("docker starts").stdout).trim().to_owned()
+        nodes(self.backend, NAME)
     }
 }
 

@@ -3,6 +3,9 @@
 //! Runs on the clusters that `MESHQUAKE_BACKENDS` names, one test at a time, and is reported as ignored elsewhere, with
 //! the reason. Every test leaves the cluster as it found it.
 
+#[path = "../support/scenario.rs"]
+#[expect(dead_code, reason = "this suite runs none of the repository's scenarios by name")]
+mod scenario;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/tiers.rs"]

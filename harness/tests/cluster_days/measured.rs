@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::site::{Begun, ILL, PATIENCE, Site, config_with};
+use crate::site::{Begun, ILL, PATIENCE, Site, config_with, nodes};
 use crate::support::{meshquake, said};
 use crate::until::until;
 
@@ -75,12 +75,7 @@ impl ByHand {
     }
 
     fn nodes(&self) -> String {
-        let label = match self.backend {
-            "kind" => format!("label=io.x-k8s.kind.cluster={NAME}-by-hand"),
-            _ => format!("label=k3d.cluster={NAME}-by-hand"),
-        };
-        let listed = Command::new("docker").args(["ps", "--all", "--quiet", "--filter", &label]).output();
-        String::from_utf8_lossy(&listed.expect("docker starts").stdout).trim().to_owned()
+        nodes(self.backend, &format!("{NAME}-by-hand"))
     }
 }
 

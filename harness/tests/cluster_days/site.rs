@@ -205,6 +205,16 @@ pub fn config_with(folder: &Path, table: &str, lines: &str) -> PathBuf {
     file
 }
 
+/// The containers of a cluster, begun ones too.
+pub fn nodes(backend: &str, cluster: &str) -> String {
+    let label = match backend {
+        "kind" => format!("label=io.x-k8s.kind.cluster={cluster}"),
+        _ => format!("label=k3d.cluster={cluster}"),
+    };
+    let listed = Command::new("docker").args(["ps", "--all", "--quiet", "--filter", &label]).output();
+    String::from_utf8_lossy(&listed.expect("docker starts").stdout).trim().to_owned()
+}
+
 /// A program that runs; one of a failed test is killed.
 pub struct Begun(Child);
 

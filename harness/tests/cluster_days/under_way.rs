@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::scenario;
 use crate::site::{Begun, PATIENCE, Site};
 use crate::support;
 use crate::until::until;
@@ -51,9 +52,25 @@ impl UnderWay {
 
     /// Returns once the load is under way.
     pub fn under_load(&mut self) {
-        until("under load", PATIENCE, || {
+        self.comes_to("load", |run| !run.told("load-second").is_empty());
+    }
+
+    /// Returns once the warm-up has begun.
+    pub fn in_warm_up(&mut self) {
+        self.comes_to("warm-up", |run| {
+            run.told("phase-started").iter().any(|started| started["phase"] == "warm-up")
+        });
+    }
+
+    /// Returns once a fault is proved.
+    pub fn in_a_fault(&mut self) {
+        self.comes_to("a fault", |run| run.events().contains("\"proved\""));
+    }
+
+    fn comes_to(&mut self, what: &str, so: impl Fn(&Self) -> bool) {
+        until(what, PATIENCE, || {
             assert!(self.begun.runs(), "it ended before: {}", self.events());
-            if self.told("load-second").is_empty() { Err(self.events()) } else { Ok(()) }
+            if so(self) { Ok(()) } else { Err(self.events()) }
         });
     }
 
@@ -61,14 +78,10 @@ impl UnderWay {
     /// nobody can say that it did; then everything else must have held.
     pub fn held(&mut self) {
         let exit = self.begun.end();
-        let starved = |cause: &Value| {
-            let text = cause["text"].as_str().unwrap_or_default();
-            text.starts_with("the load generator was the bottleneck")
-        };
         let ended = self.told("ended");
         let causes = ended.iter().flat_map(|ended| ended["outcome"]["causes"].as_array()).flatten();
         assert!(
-            exit == Some(0) || causes.clone().all(starved) && causes.count() > 0,
+            exit == Some(0) || causes.clone().all(scenario::is_starved) && causes.count() > 0,
             "{exit:?}: {}",
             self.events()
         );

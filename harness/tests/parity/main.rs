@@ -8,8 +8,8 @@
 
 #![expect(clippy::print_stderr, reason = "what is left behind is told to whoever runs the suite")]
 
-#[path = "../support/starved.rs"]
-mod starved;
+#[path = "../support/scenario.rs"]
+mod scenario;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/tiers.rs"]
@@ -128,7 +128,7 @@ fn tests(backend: &'static str) -> Vec<(String, Test)> {
         let labels = move |theatre: &mut Theatre| theatre.labels(backend, layout);
         tests.push((format!("{word}::labels"), Box::new(labels)));
     }
-    for scenario in verdicts::scenarios() {
+    for scenario in scenario::all() {
         let name = verdicts::name(&scenario);
         let test_name = format!("scenario::{name}");
         tests.push((test_name, Box::new(move |theatre| theatre.scenario(backend, &name, &scenario))));

@@ -67,7 +67,7 @@ fn page() -> Result<String, String> {
     }
     page += VERDICTS;
     let agreed = verdicts::read();
-    for scenario in verdicts::scenarios() {
+    for scenario in crate::scenario::all() {
         let name = verdicts::name(&scenario);
         let Some((verdict, objectives)) = agreed.get(&name).and_then(|one| one.verdicts.split_first()) else {
             writeln!(page, "| {name} | not compared yet | |").map_err(told)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::starved;
+use crate::scenario;
 use crate::table::{folder, write};
 
 /// By scenario.
@@ -34,7 +34,7 @@ pub fn keep(verdicts: &Verdicts) -> Result<(), String> {
 
 /// Runs it. That it goes as it expects is part of it: a run that does not is no verdict to compare with.
 pub fn of(backend: &str, scenario: &Path) -> Result<Vec<String>, String> {
-    let answer = starved::run(backend, scenario)?;
+    let answer = scenario::run(backend, scenario)?;
     let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut lines = vec![word(&answer["verdict"])];
     let objectives = answer["objectives"].as_array().into_iter().flatten();
@@ -44,24 +44,4 @@ pub fn of(backend: &str, scenario: &Path) -> Result<Vec<String>, String> {
 
 pub fn name(scenario: &Path) -> String {
     scenario.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// Every scenario of the repository.
-pub fn scenarios() -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    collect(&crate::support::root().join("scenarios"), &mut files);
-    files
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    let entries = std::fs::read_dir(folder).expect("the scenarios can be listed");
-    let mut paths = entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "yaml") {
-            files.push(path);
-        }
-    }
 }

@@ -81,7 +81,7 @@ struct Taken {
 
 async fn changed(bench: &Bench<'_>, backend: &Backend, changes: usize) -> Result<Taken, Error> {
     let url = format!("{}/health", backend.entry());
-    let (probing, kept) = (client()?, client()?);
+    let (probing, kept) = (bed::client()?, bed::client()?);
     // From here on every change is one from all to none, and the probe has its connection.
     apply(backend, "v2").await?;
     routed(&probing, &url).await?;
@@ -97,7 +97,7 @@ async fn changed(bench: &Bench<'_>, backend: &Backend, changes: usize) -> Result
         taken.seen.push(seen.as_secs_f64());
         taken.known.push(known.as_secs_f64());
         for request in 0..AFTER {
-            let fresh = if request % 2 == 0 { None } else { Some(client()?) };
+            let fresh = if request % 2 == 0 { None } else { Some(bed::client()?) };
             let found = routed(fresh.as_ref().unwrap_or(&kept), &url).await?;
             taken.stale += usize::from(found.as_deref() != Some(subset));
         }
@@ -119,10 +119,6 @@ async fn probe(client: &reqwest::Client, url: &str, subset: &str, began: Instant
         tokio::time::sleep(Duration::from_millis(1)).await; // pacing
     }
     Err(Error::Failed(format!("no request saw the change to {subset} within {} s", LIMIT.as_secs())))
-}
-
-fn client() -> Result<reqwest::Client, Error> {
-    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().map_err(Error::of)
 }
 
 /// To which subset the route led, if it says so.

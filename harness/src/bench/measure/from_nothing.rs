@@ -173,8 +173,7 @@ async fn by_hand(bench: &Bench<'_>, maker: Maker, world: &World, taken: &mut Tak
 
 /// Waits until the gateway gives a right answer.
 async fn answers(url: &str) -> Result<(), Error> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build();
-    let client = client.map_err(Error::of)?;
+    let client = bed::client()?;
     let answered =
         wait::until(format!("an answer of {url}"), ANSWER, async || match client.get(url).send().await {
             Ok(answer) if answer.status().is_success() => Seen::Done(()),

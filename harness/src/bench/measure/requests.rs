@@ -84,8 +84,7 @@ async fn ask_all(url: &str) -> Result<(Lines, Duration), Error> {
 }
 
 async fn ask(url: String, requests: usize) -> Result<Lines, Error> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build();
-    let client = client.map_err(Error::of)?;
+    let client = bed::client()?;
     let mut lines = Lines::new();
     for _ in 0..requests {
         let answer = client.get(&url).send().await.map_err(Error::of)?;

@@ -113,8 +113,7 @@ fn spent(stat: &str) -> Option<u64> {
 }
 
 async fn ask(url: &str) -> Result<(), Error> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build();
-    let client = client.map_err(Error::of)?;
+    let client = bed::client()?;
     for _ in 0..REQUESTS {
         let answer = client.get(url).send().await.map_err(Error::of)?;
         answer.bytes().await.map_err(Error::of)?;

@@ -56,7 +56,7 @@ async fn answer(State(app): State<Arc<App>>, headers: HeaderMap, request: Reques
             (StatusCode::from_u16(status).expect("a status"), name).into_response()
         }
         "slow" => {
-            tokio::time::sleep(Duration::from_secs(2)).await;
+            tokio::time::sleep(Duration::from_secs(2)).await; // what makes it slow
             name.into_response()
         }
         "flaky" if hit % 3 != 2 => (StatusCode::SERVICE_UNAVAILABLE, name).into_response(),

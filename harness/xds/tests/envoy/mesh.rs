@@ -231,7 +231,21 @@ impl TestMesh {
             if until(&page) || start.elapsed() > LIMIT {
                 return page;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await; // pacing
+        }
+    }
+
+    /// Waits until no proxy drains what a change replaced: at its end a drain closes the connections that are left,
+    /// whoever is about to use them.
+    pub async fn drained(&self) {
+        let none_left = |page: &str| {
+            let mut draining =
+                page.lines().filter(|line| line.contains("_draining{") || line.contains("_draining "));
+            draining.all(|line| line.starts_with('#') || line.ends_with(" 0"))
+        };
+        for proxy in self.proxies() {
+            let page = self.metrics(&proxy, none_left).await;
+            assert!(none_left(&page), "{proxy} still drains: {page}");
         }
     }
 
@@ -333,7 +347,7 @@ impl TestMesh {
                 let log =
                     std::fs::read_to_string(self.folder.path().join(format!("{}.log", self.pod_number(&id))));
                 assert!(start.elapsed() < LIMIT, "{id} is not live; its log:\n{}", log.unwrap_or_default());
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                tokio::time::sleep(Duration::from_millis(10)).await; // pacing
             }
         }
     }

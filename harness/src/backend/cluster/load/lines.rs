@@ -32,6 +32,7 @@ pub(super) async fn carry(
                 Err(error) => tracing::warn!(%pod, %error, "a load worker could not be told something"),
             }
             if over.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
+                // the back-off itself
                 return;
             }
         }
@@ -69,6 +70,7 @@ pub(super) async fn follow(pods: Api<Pod>, pod: String, index: u32, ear: Ear, ov
             tracing::warn!(%pod, %error, "the log of a load worker broke off");
         }
         if over.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
+            // the back-off itself
             return;
         }
     }

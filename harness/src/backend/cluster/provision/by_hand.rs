@@ -54,7 +54,7 @@ impl ByHand {
         let lock = shop.desk.lock(LOCK_LIMIT, tell).await?;
         if shop.desk.mark().is_some() {
             tell(format!("removing the {}, which an earlier try has left", shop.title()));
-            abandon(&shop, &lock).await?;
+            shop.clear_away(&lock).await?;
         } else if shop.is_there().await? {
             return Err(Error::NotOurs { what: shop.title(), name: shop.name().to_owned() });
         }
@@ -128,7 +128,7 @@ impl ByHand {
     pub async fn remove(self) -> Result<(), Error> {
         match self.made.into_inner() {
             true => self.shop.remove(&self.lock).await,
-            false => abandon(&self.shop, &self.lock).await,
+            false => self.shop.clear_away(&self.lock).await,
         }
     }
 
@@ -181,15 +181,6 @@ impl ByHand {
         self.kubectl.act(&words, Some(&self.lock), &|_| {}).await?;
         Ok(())
     }
-}
-
-/// Removes what there is of a cluster whose tool has ended in the middle: the engine may still be at it.
-async fn abandon(shop: &Shop, lock: &File) -> Result<(), Error> {
-    if !shop.abandon().await {
-        shop.remove(lock).await?;
-    }
-    shop.desk.clear();
-    Ok(())
 }
 
 /// The settings of a cluster beside the one that is meant: all the same but its name and its port.

@@ -22,15 +22,17 @@ const TELLING: [&str; 4] = ["live", "prd", "prod", "production"];
 /// Namespaces that belong to the cluster itself, or to the mesh.
 const OWN: [&str; 4] = ["istio-ingress", "istio-system", "local-path-storage", "meshquake-system"];
 
-/// Connects to a context by its name.
-pub async fn connect(name: &str) -> Result<(Client, Config), Error> {
+/// Connects to a context by its name; also which version of Kubernetes answers.
+pub async fn connect(name: &str) -> Result<(Client, Config, String), Error> {
     let kubeconfig = Kubeconfig::read()?;
     check_name(name, &kubeconfig)?;
     let options = KubeConfigOptions { context: Some(name.to_owned()), ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await?;
     let client = Client::try_from(config.clone()).map_err(Error::Api)?;
     let why = match tokio::time::timeout(ANSWER_LIMIT, client.apiserver_version()).await {
-        Ok(Ok(_)) => return Ok((client, config)),
+        Ok(Ok(server)) => {
+            return Ok((client, config, server.git_version.trim_start_matches('v').to_owned()));
+        }
         Ok(Err(error)) => chain(&error),
         Err(_) => format!("no answer within {} s", ANSWER_LIMIT.as_secs()),
     };

@@ -156,18 +156,12 @@ async fn cluster(engine: &Engine, maker: Maker, settings: &Settings) -> Vec<Find
 
 /// A cluster that somebody else made.
 async fn given(name: &str, yes_really: bool, settings: &Settings) -> Vec<Finding> {
-    let client = match context::connect(name).await {
-        Ok((client, _)) => client,
+    let (client, version) = match context::connect(name).await {
+        Ok((client, _, version)) => (client, version),
         Err(error) => return vec![Finding::missing("context", chain(&error))],
     };
-    let mut findings = vec![Finding::good("context", name)];
-    match client.apiserver_version().await {
-        Ok(server) => findings.push(Finding::good("cluster", format!("Kubernetes {}", server.git_version))),
-        Err(error) => {
-            findings.push(Finding::missing("cluster", chain(&error)));
-            return findings;
-        }
-    }
+    let mut findings =
+        vec![Finding::good("context", name), Finding::good("cluster", format!("Kubernetes {version}"))];
     findings.push(match context::looks_like_production(&client, name).await {
         Ok(reasons) if reasons.is_empty() => Finding::good("whose", "it does not look like production"),
         Ok(reasons) if yes_really => Finding::note("whose", reasons.join("; ")),

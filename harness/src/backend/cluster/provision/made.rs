@@ -84,21 +84,31 @@ impl Shop {
 
     /// Removes what there is of a cluster whose making was given up. What the engine was asked for already it goes on
     /// making, though nobody waits for the answer any more: so it is looked again until nothing has come for a while.
-    pub async fn abandon(&self) -> bool {
-        let mut gone = self.tool.act(&self.maker.delete(self.name()), None, &|_| {}).await.is_ok();
-        let mut since = Instant::now();
-        while since.elapsed() < CALM {
-            match self.is_there().await {
-                Ok(false) => tokio::time::sleep(BEAT).await,
-                Ok(true) => {
-                    gone = self.tool.act(&self.maker.delete(self.name()), None, &|_| {}).await.is_ok();
-                    since = Instant::now();
+    async fn abandon(&self) -> bool {
+        let delete = async || self.tool.act(&self.maker.delete(self.name()), None, &|_| {}).await.is_ok();
+        let until_calm = async {
+            let mut gone = delete().await;
+            let mut since = Instant::now();
+            while since.elapsed() < CALM {
+                match self.is_there().await {
+                    Ok(false) => tokio::time::sleep(BEAT).await, // pacing
+                    Ok(true) => (gone, since) = (delete().await, Instant::now()),
+                    Err(_) => return false,
                 }
-                Err(_) => return false,
             }
+            self.sweep().await;
+            gone
+        };
+        tokio::time::timeout(ABANDON_LIMIT, until_calm).await.unwrap_or(false)
+    }
+
+    /// The same for one whose maker is no more, with the reason where that cannot be done.
+    pub async fn clear_away(&self, lock: &File) -> Result<(), Error> {
+        if !self.abandon().await {
+            self.remove(lock).await?;
         }
-        self.sweep().await;
-        gone
+        self.desk.clear();
+        Ok(())
     }
 
     async fn sweep(&self) {
@@ -159,10 +169,7 @@ impl Shop {
         if self.desk.mark().is_some_and(|mark| mark.stage == Stage::Begun) {
             tell(format!("the {} {HALF_MADE}; making it anew", self.title()));
             // It may not even show yet: its tool died with whoever called it, and the engine goes on for a moment.
-            if !self.abandon().await {
-                self.remove(&lock).await?;
-            }
-            self.desk.clear();
+            self.clear_away(&lock).await?;
         }
         if self.is_there().await? {
             match self.look(&digest).await? {
@@ -364,7 +371,7 @@ impl Drop for Unfinished<'_> {
         let abandoned = std::thread::scope(|scope| {
             let abandon = || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
-                runtime.block_on(async { tokio::time::timeout(ABANDON_LIMIT, shop.abandon()).await.ok() })
+                Some(runtime.block_on(shop.abandon()))
             };
             scope.spawn(abandon).join().ok().flatten()
         });

@@ -204,8 +204,7 @@ pub async fn stand(choice: &Choice, settings: &Settings, tell: Tell<'_>) -> Resu
         }
         Choice::Context { name, yes_really } => {
             let began = Instant::now();
-            let (client, config) = context::connect(name).await?;
-            let server = client.apiserver_version().await.map_err(Error::Api)?;
+            let (client, config, kubernetes) = context::connect(name).await?;
             if !yes_really {
                 let reasons = context::looks_like_production(&client, name).await.map_err(Error::Api)?;
                 if !reasons.is_empty() {
@@ -215,7 +214,6 @@ pub async fn stand(choice: &Choice, settings: &Settings, tell: Tell<'_>) -> Resu
             // What we cannot give it must be there before anything is built for it.
             let istio = istio::find(&client, settings).await?;
             let entry = context::entry(&client, settings).await?;
-            let kubernetes = server.git_version.trim_start_matches('v').to_owned();
             let nodes = node_names(&client).await.map_err(Error::Api)?;
             Kin::Given(Box::new(Reached {
                 name: name.clone(),
@@ -315,7 +313,7 @@ pub async fn find(choice: &Choice, settings: &Settings) -> Result<Option<Reached
             (maker.context(&settings.cluster.name), client, config, kubeconfig, entry)
         }
         Choice::Context { name, .. } => {
-            let (client, config) = context::connect(name).await?;
+            let (client, config, _) = context::connect(name).await?;
             let entry = context::entry(&client, settings).await?;
             (name.clone(), client, config, None, entry)
         }

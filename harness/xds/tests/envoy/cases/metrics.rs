@@ -21,6 +21,7 @@ async fn expect(mesh: &TestMesh, workload: &str, metric: &str, there: bool) {
 }
 
 async fn calls(mesh: &TestMesh) {
+    mesh.drained().await;
     for _ in 0..5 {
         assert_eq!(mesh.call("a-v1", "b", "/").await.status, 200);
     }

@@ -34,7 +34,7 @@ pub async fn plain_text_is_taken_or_refused_by_policy(envoy: PathBuf) {
             }
             let so_far = format!("under {mode}: plain text taken is {taken}, the mesh's own call {answer:?}");
             assert!(start.elapsed() < Duration::from_secs(10), "{so_far}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await; // pacing
         }
         println!("{mode} in force after {:.1?}", start.elapsed());
     }

@@ -190,6 +190,6 @@ pub async fn a_mirror_sees_copies(envoy: PathBuf) {
     let start = std::time::Instant::now();
     while mesh.apps["b-v2"].hits() < 5 {
         assert!(start.elapsed() < Duration::from_secs(5), "{} copies", mesh.apps["b-v2"].hits());
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await; // pacing
     }
 }

@@ -1,7 +1,7 @@
-//! Runs a scenario by the program; a try in which the load generator was starved by others on this machine says nothing
-//! about the system, and is made again.
+//! The scenarios of the repository, and how a suite runs one: a try in which the load generator was starved by others on
+//! this machine says nothing about the system, and is made again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -37,10 +37,35 @@ pub fn run(backend: &str, file: &Path) -> Result<Value, String> {
 /// A fault that was not taken back, or anything else that is no measurement, never does.
 fn was_starved(answer: &Value) -> bool {
     let causes = answer["causes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let starved = |cause: &Value| {
-        cause["text"].as_str().is_some_and(|text| text.starts_with("the load generator was the bottleneck"))
-    };
     let measured =
         |cause: &Value| ["inconclusive", "failed", "not-steady"].iter().any(|kind| cause["kind"] == *kind);
-    causes.iter().any(starved) && causes.iter().all(measured)
+    causes.iter().any(is_starved) && causes.iter().all(measured)
+}
+
+/// How a run says that the machine was too busy for the load generator.
+pub const STARVED: &str = "the load generator was the bottleneck";
+
+/// Whether that is what a cause of a verdict says.
+pub fn is_starved(cause: &Value) -> bool {
+    cause["text"].as_str().is_some_and(|text| text.starts_with(STARVED))
+}
+
+/// Every scenario of the repository.
+pub fn all() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    collect(&support::root().join("scenarios"), &mut files);
+    files
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    let entries = std::fs::read_dir(folder).expect("the scenarios can be listed");
+    let mut paths = entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "yaml") {
+            files.push(path);
+        }
+    }
 }
