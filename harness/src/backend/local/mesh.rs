@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use meshquake_xds::ads::{Ads, Kind, Nack};
 use meshquake_xds::envoy::{Interception, Loopback, Translator};
-use meshquake_xds::intent::{Fleet, ProxyIntent, Route, VirtualHost};
+use meshquake_xds::intent::{ClusterBook, Fleet, ProxyIntent, Route, VirtualHost};
 use meshquake_xds::model::{self, StringMatch};
 use meshquake_xds::source::Place;
 use tokio::sync::{Notify, watch};
@@ -176,6 +176,7 @@ pub async fn control(site: Arc<Site>) {
 #[derive(Default)]
 struct Control {
     translator: Translator,
+    book: ClusterBook,
     members: Members,
     /// By `POD.NAMESPACE`.
     known: BTreeMap<String, Known>,
@@ -198,7 +199,7 @@ impl Control {
         let seen = self.members.look(&pods, site.settings.endpoint_lag);
         let gateways = gateway::proxies(&pods, mesh, model);
         let fleet = Fleet { pods: seen.workloads, gateways };
-        let intents = model.intents(&fleet);
+        let intents = model.intents_by(&mut self.book, &fleet);
         let intents: BTreeMap<_, _> =
             intents.into_iter().map(|(id, intent)| (id, Arc::new(intent))).collect();
         let mut present = BTreeSet::new();

@@ -2,6 +2,7 @@
 
 mod references;
 mod service;
+mod template;
 mod workload;
 mod written;
 
@@ -68,7 +69,6 @@ fn check_all(
         match object.kind() {
             "Deployment" => workload::check(object, objects, images, problems),
             "Service" => service::check(object, objects, problems),
-            "Secret" => references::secret(object, problems),
             _ => {}
         }
     }

@@ -6,6 +6,7 @@ use meshquake_xds::fields::{ISTIO, InertUse};
 use meshquake_xds::model::{Part, Settings};
 use meshquake_xds::object::Object;
 
+use super::{references, template};
 use crate::problem::{Problem, Problems};
 use crate::world::fields::{KUBERNETES, REFUSED_KINDS, of_kubernetes};
 use crate::world::workload::Deployment;
@@ -36,8 +37,14 @@ impl Written {
     pub(super) fn alone(&self) -> &Alone {
         self.alone.get_or_init(|| {
             let mut problems = Problems::default();
+            let inert = kind(&self.object, &mut problems);
+            match self.object.kind() {
+                "Deployment" => template::check(&self.object, &mut problems),
+                "Secret" => references::secret(&self.object, &mut problems),
+                _ => {}
+            }
             Alone {
-                inert: kind(&self.object, &mut problems),
+                inert,
                 problems,
                 deployment: Deployment::read(&self.object),
                 part: Part::read(&self.object, &Settings::default()),

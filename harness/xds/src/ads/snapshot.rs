@@ -129,6 +129,8 @@ impl Resource {
     }
 }
 
+impl Eq for Resource {}
+
 impl PartialEq for Resource {
     /// The version stands for the bytes.
     fn eq(&self, other: &Self) -> bool {
@@ -143,10 +145,13 @@ impl fmt::Debug for Resource {
     }
 }
 
+type Named = BTreeMap<String, Arc<Resource>>;
+
 /// Everything that one node should have.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    resources: BTreeMap<Kind, BTreeMap<String, Arc<Resource>>>,
+    /// Shared where all of a kind is the same.
+    resources: BTreeMap<Kind, Arc<Named>>,
 }
 
 impl Snapshot {
@@ -161,11 +166,11 @@ impl Snapshot {
 
     /// Adds a packed resource, for instance one shared with another snapshot.
     pub fn insert(&mut self, kind: Kind, resource: Arc<Resource>) -> Option<Arc<Resource>> {
-        self.resources.entry(kind).or_default().insert(resource.name.clone(), resource)
+        Arc::make_mut(self.resources.entry(kind).or_default()).insert(resource.name.clone(), resource)
     }
 
     pub fn remove(&mut self, kind: Kind, name: &str) -> Option<Arc<Resource>> {
-        let named = self.resources.get_mut(&kind)?;
+        let named = Arc::make_mut(self.resources.get_mut(&kind)?);
         let removed = named.remove(name);
         if named.is_empty() {
             self.resources.remove(&kind);
@@ -179,11 +184,15 @@ impl Snapshot {
 
     /// The resources of a kind by name.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = (&str, &Arc<Resource>)> {
-        self.resources.get(&kind).into_iter().flatten().map(|(name, resource)| (name.as_str(), resource))
+        self.resources
+            .get(&kind)
+            .into_iter()
+            .flat_map(|named| named.iter())
+            .map(|(name, resource)| (name.as_str(), resource))
     }
 
     pub fn len(&self) -> usize {
-        self.resources.values().map(BTreeMap::len).sum()
+        self.resources.values().map(|named| named.len()).sum()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -194,13 +203,17 @@ impl Snapshot {
     /// something it has.
     pub fn keep_from(&mut self, previous: &Snapshot) {
         for (kind, named) in &mut self.resources {
-            for (name, resource) in named {
-                if let Some(old) = previous.get(*kind, name)
-                    && !Arc::ptr_eq(old, resource)
-                    && old.same(resource, *kind)
-                {
-                    *resource = Arc::clone(old);
-                }
+            let Some(before) = previous.resources.get(kind) else { continue };
+            let kept = |name: &String, resource: &Arc<Resource>| {
+                let old = before.get(name).filter(|old| !Arc::ptr_eq(old, resource))?;
+                old.same(resource, *kind).then(|| Arc::clone(old))
+            };
+            let kept: Vec<_> = named.values().filter_map(|resource| kept(&resource.name, resource)).collect();
+            if !kept.is_empty() {
+                Arc::make_mut(named).extend(kept.into_iter().map(|old| (old.name.clone(), old)));
+            }
+            if named == before {
+                *named = Arc::clone(before);
             }
         }
     }
@@ -209,6 +222,11 @@ impl Snapshot {
     pub fn diff(&self, previous: &Snapshot) -> Diff {
         let mut diff = Diff::default();
         for kind in Kind::ALL {
+            if let (Some(now), Some(before)) = (self.resources.get(&kind), previous.resources.get(&kind))
+                && Arc::ptr_eq(now, before)
+            {
+                continue;
+            }
             for (name, resource) in self.of(kind) {
                 if previous.get(kind, name).is_none_or(|old| !old.same(resource, kind)) {
                     diff.changed.insert((kind, name.to_owned()));

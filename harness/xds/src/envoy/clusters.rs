@@ -138,7 +138,7 @@ fn lb_policy(balancer: Option<LoadBalancer>) -> cluster::LbPolicy {
 fn circuit_breakers(policy: &TrafficPolicy, pool: &Pool) -> CircuitBreakers {
     let limit = |value: Option<u32>| uint32(value.unwrap_or(u32::MAX));
     let budget = policy.retry_budget.map(|(share, least)| circuit_breakers::thresholds::RetryBudget {
-        budget_percent: Some(percent(share)),
+        budget_percent: Some(percent(share.value())),
         min_retry_concurrency: uint32(least),
         ..Default::default()
     });

@@ -15,7 +15,7 @@ use envoy_types::pb::google::protobuf::{
 use envoy_types::util::pack_any;
 use prost::{Message, Name};
 
-use crate::model::StringMatch;
+use crate::model::{self, StringMatch};
 
 pub fn any<M: Message + Name>(message: M) -> Any {
     pack_any(message)
@@ -80,14 +80,14 @@ pub fn metadata(namespaces: Vec<(&str, Struct)>) -> Metadata {
 }
 
 /// In millionths, as Istio has it.
-pub fn fraction(percent: f64) -> FractionalPercent {
+pub fn fraction(percent: model::Percent) -> FractionalPercent {
     FractionalPercent {
-        numerator: (percent * 10_000.0).round() as u32,
+        numerator: percent.millionths(),
         denominator: fractional_percent::DenominatorType::Million.into(),
     }
 }
 
-pub fn runtime_fraction(percent: f64) -> RuntimeFractionalPercent {
+pub fn runtime_fraction(percent: model::Percent) -> RuntimeFractionalPercent {
     RuntimeFractionalPercent { default_value: Some(fraction(percent)), ..RuntimeFractionalPercent::default() }
 }
 

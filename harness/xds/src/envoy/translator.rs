@@ -51,13 +51,13 @@ impl Translator {
         });
         let mut out = Builder { previous, snapshot: Snapshot::new() };
         let old = previous.map(|previous| previous.intent.as_ref());
-        for (name, cluster) in &intent.clusters {
+        for (name, cluster) in intent.clusters.iter() {
             let same = old.and_then(|old| old.clusters.get(name)) == Some(cluster);
             out.put(Kind::Cluster, name, same, || {
                 Ok(Resource::pack(clusters::outbound(cluster, intent.address)))
             })?;
         }
-        for (name, list) in &intent.endpoints {
+        for (name, list) in intent.endpoints.iter() {
             let resource = self.endpoints.get(name).filter(|(known, _)| known == list);
             let resource = match resource {
                 Some((_, resource)) => Arc::clone(resource),

@@ -4,54 +4,151 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::build::{identity, peer};
-use super::{Cluster, Endpoint, Peer, ProxyIntent, Role, cluster_name, passthrough_name};
+use super::{Cluster, Endpoint, Fleet, Peer, ProxyIntent, Role, cluster_name, passthrough_name};
 use crate::model::{
-    DestinationRule, Mesh, Mode, ObjectId, Service, ServicePort, State, TrafficPolicy, Workload,
+    DestinationRule, Mesh, Mode, ObjectId, PeerAuthentication, Service, ServicePort, Settings, State,
+    Template, TrafficPolicy, Workload,
 };
 
-/// What has been worked out already: by service and rule.
-pub(super) struct ClusterBook<'a> {
-    mesh: &'a Mesh,
-    pods: Vec<(&'a Workload, Arc<Peer>)>,
-    known: BTreeMap<(ObjectId, Option<ObjectId>), Arc<Vec<Entry>>>,
+/// What was worked out already. To be kept from one moment to the next: what clusters rest on changes more seldom than
+/// routes do, and the rest of a change is then cheap.
+#[derive(Debug, Default)]
+pub struct ClusterBook {
+    grounds: Option<Grounds>,
+    entries: BTreeMap<Key, Arc<Vec<Entry>>>,
+    pages: BTreeMap<(Role, Vec<Key>), Page>,
 }
 
+/// A service, and the DestinationRule by which it is reached.
+type Key = (ObjectId, Option<ObjectId>);
+
+/// All that is in the book follows from these, and from nothing else.
+#[derive(Debug)]
+struct Grounds {
+    settings: Settings,
+    services: BTreeMap<ObjectId, Service>,
+    templates: Vec<Template>,
+    destination_rules: Vec<DestinationRule>,
+    peer_authentications: Vec<PeerAuthentication>,
+    pods: Vec<Workload>,
+    /// Of the pods, in their order.
+    peers: Vec<Arc<Peer>>,
+}
+
+#[derive(Debug)]
 struct Entry {
     cluster: Arc<Cluster>,
     endpoints: Arc<Vec<Endpoint>>,
 }
 
-impl<'a> ClusterBook<'a> {
-    pub fn new(mesh: &'a Mesh, fleet: &'a super::Fleet) -> Self {
-        let pods = fleet
-            .pods
-            .iter()
-            .map(|pod| (pod, peer(mesh, &pod.workload, &pod.namespace, &pod.service_account, &pod.labels)));
-        Self { mesh, pods: pods.collect(), known: BTreeMap::new() }
+/// The clusters of all services, as those reach them who go by the same rules.
+#[derive(Clone, Debug, Default)]
+struct Page {
+    clusters: Arc<BTreeMap<String, Arc<Cluster>>>,
+    endpoints: Arc<BTreeMap<String, Arc<Vec<Endpoint>>>>,
+}
+
+/// A book that holds for this mesh.
+pub(super) struct OpenBook<'a> {
+    mesh: &'a Mesh,
+    grounds: &'a Grounds,
+    entries: &'a mut BTreeMap<Key, Arc<Vec<Entry>>>,
+    pages: &'a mut BTreeMap<(Role, Vec<Key>), Page>,
+}
+
+impl ClusterBook {
+    /// Whatever does not hold for this mesh and these pods is forgotten.
+    pub(super) fn open<'a>(&'a mut self, mesh: &'a Mesh, fleet: &Fleet) -> OpenBook<'a> {
+        let Self { grounds, entries, pages } = self;
+        if grounds.as_ref().is_none_or(|grounds| !grounds.are_those_of(mesh, fleet)) {
+            entries.clear();
+            pages.clear();
+            *grounds = None;
+        }
+        let grounds = grounds.get_or_insert_with(|| Grounds::of(mesh, fleet));
+        OpenBook { mesh, grounds, entries, pages }
+    }
+}
+
+impl Grounds {
+    fn of(mesh: &Mesh, fleet: &Fleet) -> Self {
+        let peer =
+            |pod: &Workload| peer(mesh, &pod.workload, &pod.namespace, &pod.service_account, &pod.labels);
+        Self {
+            settings: mesh.settings.clone(),
+            services: mesh.services.clone(),
+            templates: mesh.templates.clone(),
+            destination_rules: mesh.destination_rules.clone(),
+            peer_authentications: mesh.peer_authentications.clone(),
+            pods: fleet.pods.clone(),
+            peers: fleet.pods.iter().map(peer).collect(),
+        }
     }
 
-    /// Adds the clusters of every service to an intent: all subsets, whether or not a route leads there now, so
-    /// that a change of routes is never more than that.
+    fn are_those_of(&self, mesh: &Mesh, fleet: &Fleet) -> bool {
+        self.settings == mesh.settings
+            && self.services == mesh.services
+            && self.templates == mesh.templates
+            && self.destination_rules == mesh.destination_rules
+            && self.peer_authentications == mesh.peer_authentications
+            && self.pods == fleet.pods
+    }
+
+    fn pods(&self) -> impl Iterator<Item = (&Workload, &Arc<Peer>)> {
+        self.pods.iter().zip(&self.peers)
+    }
+}
+
+impl<'a> OpenBook<'a> {
+    /// Of the pods of the fleet, in their order.
+    pub fn peers(&self) -> impl Iterator<Item = Arc<Peer>> + use<'a> {
+        self.grounds.peers.iter().cloned()
+    }
+
+    /// Gives an intent the clusters of every service: all subsets, whether or not a route leads there now, so that a
+    /// change of routes is never more than that.
     pub fn fill(&mut self, labels: &BTreeMap<String, String>, intent: &mut ProxyIntent) {
-        for service in self.mesh.services.values() {
-            let rule = self.mesh.destination_rule(service, &intent.peer.namespace, labels);
+        let mesh = self.mesh;
+        let rules = mesh.services.values().map(|service| {
+            let rule = mesh.destination_rule(service, &intent.peer.namespace, labels);
+            (service, rule)
+        });
+        let rules: Vec<_> = rules.collect();
+        let keys = rules.iter().map(|(service, rule)| (service.id.clone(), rule.map(|rule| rule.id.clone())));
+        let key = (intent.role, keys.collect::<Vec<_>>());
+        let page = match self.pages.get(&key) {
+            Some(page) => page.clone(),
+            None => {
+                let page = self.page(intent.role, &rules);
+                self.pages.insert(key, page.clone());
+                page
+            }
+        };
+        intent.clusters = page.clusters;
+        intent.endpoints = page.endpoints;
+    }
+
+    fn page(&mut self, role: Role, rules: &[(&Service, Option<&DestinationRule>)]) -> Page {
+        let (mut clusters, mut endpoints) = (BTreeMap::new(), BTreeMap::new());
+        for (service, rule) in rules {
             let key = (service.id.clone(), rule.map(|rule| rule.id.clone()));
-            let entries = match self.known.get(&key) {
+            let entries = match self.entries.get(&key) {
                 Some(entries) => Arc::clone(entries),
                 None => {
-                    let entries = Arc::new(self.entries(service, rule));
-                    self.known.insert(key, Arc::clone(&entries));
+                    let entries = Arc::new(self.entries(service, *rule));
+                    self.entries.insert(key, Arc::clone(&entries));
                     entries
                 }
             };
             // A gateway answers a host that it does not know by itself.
-            let passes = intent.role == Role::Sidecar;
+            let passes = role == Role::Sidecar;
             for entry in entries.iter().filter(|entry| passes || !entry.cluster.passthrough) {
                 let name = &entry.cluster.name;
-                intent.clusters.insert(name.clone(), Arc::clone(&entry.cluster));
-                intent.endpoints.insert(name.clone(), Arc::clone(&entry.endpoints));
+                clusters.insert(name.clone(), Arc::clone(&entry.cluster));
+                endpoints.insert(name.clone(), Arc::clone(&entry.endpoints));
             }
         }
+        Page { clusters: Arc::new(clusters), endpoints: Arc::new(endpoints) }
     }
 
     fn entries(&self, service: &Service, rule: Option<&DestinationRule>) -> Vec<Entry> {
@@ -119,8 +216,8 @@ impl<'a> ClusterBook<'a> {
         labels: &BTreeMap<String, String>,
     ) -> Vec<Endpoint> {
         let mut endpoints: Vec<Endpoint> = self
-            .pods
-            .iter()
+            .grounds
+            .pods()
             .filter(|(pod, _)| service.selects(&pod.namespace, &pod.labels) && has(labels, &pod.labels))
             .filter(|(pod, _)| match pod.state {
                 State::Ready => true,
@@ -147,7 +244,7 @@ impl<'a> ClusterBook<'a> {
         let templates = self.mesh.templates.iter();
         let templates =
             templates.map(|template| (&template.namespace, &template.labels, &template.service_account));
-        let pods = self.pods.iter().map(|(pod, _)| (&pod.namespace, &pod.labels, &pod.service_account));
+        let pods = self.grounds.pods().map(|(pod, _)| (&pod.namespace, &pod.labels, &pod.service_account));
         let identities: BTreeSet<String> = templates
             .chain(pods)
             .filter(|(namespace, labels, _)| service.selects(namespace, labels))

@@ -83,14 +83,14 @@ impl fmt::Display for Route {
         }
         write!(f, "{}", show_match(&self.matches))?;
         if let Some(delay) = &self.fault.delay {
-            write!(f, ", delay {:?} for {}% ({})", delay.duration, delay.percent, delay.place)?;
+            write!(f, ", delay {:?} for {} ({})", delay.duration, delay.percent, delay.place)?;
         }
         if let Some(abort) = &self.fault.abort {
             let status = match abort.status {
                 AbortStatus::Http(status) => status.to_string(),
                 AbortStatus::Grpc(status) => format!("gRPC {status}"),
             };
-            write!(f, ", abort with {status} for {}% ({})", abort.percent, abort.place)?;
+            write!(f, ", abort with {status} for {} ({})", abort.percent, abort.place)?;
         }
         match &self.action {
             RouteAction::Forward(targets) => {
@@ -107,7 +107,7 @@ impl fmt::Display for Route {
             write!(f, ", {} retries on {}", self.retries.attempts, self.retries.on.join(","))?;
         }
         for (cluster, percent) in &self.mirrors {
-            write!(f, ", mirrored to {cluster} for {percent}%")?;
+            write!(f, ", mirrored to {cluster} for {percent}")?;
         }
         if self.rewrite.is_some() {
             write!(f, ", rewritten")?;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::clusters::ClusterBook;
+use super::clusters::OpenBook;
 use super::routes::Caller;
 use super::{Entry, ProxyIntent, RouteTable, VirtualHost};
 use crate::model::{GatewayProxy, Mesh};
 
 impl Mesh {
-    pub(super) fn gateway(&self, proxy: &GatewayProxy, book: &mut ClusterBook<'_>, intent: &mut ProxyIntent) {
+    pub(super) fn gateway(&self, proxy: &GatewayProxy, book: &mut OpenBook<'_>, intent: &mut ProxyIntent) {
         book.fill(&proxy.labels, intent);
         for gateway in self.gateways.values() {
             let selected = gateway.selector.iter().all(|(key, value)| proxy.labels.get(key) == Some(value));

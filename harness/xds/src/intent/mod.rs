@@ -26,15 +26,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use build::Fleet;
+pub use clusters::ClusterBook;
 
 use crate::model::{
-    DisabledMetrics, Fault, Headers, Mode, ObjectId, Protocol, Redirect, RequestMatch, Retries, Rewrite,
-    TrafficPolicy,
+    DisabledMetrics, Fault, Headers, Mode, ObjectId, Percent, Protocol, Redirect, RequestMatch, Retries,
+    Rewrite, TrafficPolicy,
 };
 use crate::source::Place;
 
 /// All that one proxy is meant to do.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyIntent {
     /// `POD.NAMESPACE`
     pub id: String,
@@ -47,12 +48,13 @@ pub struct ProxyIntent {
     pub outbound: Vec<Outbound>,
     pub entries: Vec<Entry>,
     pub routes: BTreeMap<String, RouteTable>,
-    pub clusters: BTreeMap<String, Arc<Cluster>>,
+    /// The same value for all proxies that go by the same rules.
+    pub clusters: Arc<BTreeMap<String, Arc<Cluster>>>,
     /// By the name of their cluster.
-    pub endpoints: BTreeMap<String, Arc<Vec<Endpoint>>>,
+    pub endpoints: Arc<BTreeMap<String, Arc<Vec<Endpoint>>>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     Sidecar,
     Gateway,
@@ -89,7 +91,7 @@ impl Peer {
 }
 
 /// A port of the pod.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inbound {
     pub port: u16,
     pub app: SocketAddr,
@@ -103,7 +105,7 @@ pub struct Inbound {
 }
 
 /// A port of a service, as the pod reaches it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outbound {
     pub service: ObjectId,
     pub host: String,
@@ -112,7 +114,7 @@ pub struct Outbound {
     pub kind: OutboundKind,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutboundKind {
     /// By the route table of that name.
     Http(String),
@@ -121,7 +123,7 @@ pub enum OutboundKind {
 }
 
 /// A port of a gateway.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub port: u16,
     pub listens: Vec<SocketAddr>,
@@ -130,7 +132,7 @@ pub struct Entry {
 }
 
 /// The virtual hosts of a port.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteTable {
     pub name: String,
     pub hosts: Vec<VirtualHost>,
@@ -139,7 +141,7 @@ pub struct RouteTable {
     pub passthrough: Vec<(ObjectId, String)>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VirtualHost {
     pub place: Place,
     pub name: String,
@@ -149,7 +151,7 @@ pub struct VirtualHost {
     pub routes: Vec<Route>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     pub place: Place,
     pub name: String,
@@ -160,19 +162,19 @@ pub struct Route {
     pub grpc: bool,
     pub retries: Retries,
     pub fault: Fault,
-    pub mirrors: Vec<(String, f64)>,
+    pub mirrors: Vec<(String, Percent)>,
     pub headers: Headers,
     pub rewrite: Option<Rewrite>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RouteAction {
     Forward(Vec<Target>),
     Redirect { redirect: Redirect, port: u16 },
     Respond { status: u16, body: Option<String> },
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     pub cluster: String,
     pub weight: u32,
@@ -180,7 +182,7 @@ pub struct Target {
 }
 
 /// A port of a service, or of a subset of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     pub name: String,
     pub place: Place,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use super::clusters::ClusterBook;
+use super::clusters::OpenBook;
 use super::routes::Caller;
 use super::{
     Inbound, Outbound, OutboundKind, ProxyIntent, RouteTable, VirtualHost, cluster_name, passthrough_name,
@@ -13,7 +13,7 @@ use crate::model::{
 };
 
 impl Mesh {
-    pub(super) fn sidecar(&self, pod: &Workload, book: &mut ClusterBook<'_>, intent: &mut ProxyIntent) {
+    pub(super) fn sidecar(&self, pod: &Workload, book: &mut OpenBook<'_>, intent: &mut ProxyIntent) {
         intent.inbound = self.inbound(pod);
         book.fill(&pod.labels, intent);
         for service in self.services.values() {

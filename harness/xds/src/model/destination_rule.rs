@@ -10,7 +10,7 @@ use super::{Mesh, ObjectId, Service, host_matches};
 use crate::object::Object;
 use crate::source::{Place, Problem, Problems};
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DestinationRule {
     pub id: ObjectId,
     pub place: Place,
@@ -24,7 +24,7 @@ pub struct DestinationRule {
     pub callers: BTreeMap<String, String>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subset {
     pub place: Place,
     pub name: String,

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::Percent;
 use crate::source::Place;
 
 /// A rule: what it matches, and what becomes of such a request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRoute {
     pub place: Place,
     pub name: String,
@@ -22,7 +23,7 @@ pub struct HttpRoute {
     pub rewrite: Option<Rewrite>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpAction {
     Forward(Vec<Forward>),
     Redirect(Redirect),
@@ -30,7 +31,7 @@ pub enum HttpAction {
 }
 
 /// A destination and its share.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forward {
     pub destination: Destination,
     pub weight: u32,
@@ -46,7 +47,7 @@ pub struct Destination {
     pub port: Option<u16>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpMatch {
     pub place: Place,
     pub name: String,
@@ -66,7 +67,7 @@ pub struct SourceMatch {
 }
 
 /// Which requests a rule is for.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestMatch {
     pub uri: Option<StringMatch>,
     pub ignore_uri_case: bool,
@@ -102,7 +103,7 @@ pub enum StringMatch {
 }
 
 /// How often a call is tried again, and after what.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Retries {
     /// 0 is never.
     pub attempts: u32,
@@ -130,24 +131,24 @@ impl Default for Retries {
     }
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
     pub delay: Option<Delay>,
     pub abort: Option<Abort>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delay {
     pub place: Place,
     pub duration: Duration,
-    pub percent: f64,
+    pub percent: Percent,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Abort {
     pub place: Place,
     pub status: AbortStatus,
-    pub percent: f64,
+    pub percent: Percent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,10 +157,10 @@ pub enum AbortStatus {
     Grpc(u32),
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mirror {
     pub destination: Destination,
-    pub percent: f64,
+    pub percent: Percent,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Percent;
 use super::host::qualify;
 use super::http::{
     Abort, AbortStatus, Delay, Destination, Fault, Forward, HeaderOps, Headers, HttpAction, HttpMatch,
@@ -214,7 +215,7 @@ impl Reader<'_> {
     }
 
     /// Istio takes a missing percentage for 0, which nobody means who writes a fault.
-    fn fault_percentage(&mut self, node: &Node<'_>, whole: Option<i64>) -> f64 {
+    fn fault_percentage(&mut self, node: &Node<'_>, whole: Option<i64>) -> Percent {
         if node.get("percentage").is_none() && whole.is_none() {
             let title = "a fault without a percentage befalls no request";
             let problem = Problem::new(node.place(), title);
@@ -251,11 +252,7 @@ impl Reader<'_> {
     fn mirrors(&self, node: &Node<'_>) -> Vec<Mirror> {
         let one = node.get("mirror").map(|mirror| Mirror {
             destination: self.bare_destination(&mirror),
-            percent: match (node.get("mirrorPercentage"), node.integer("mirrorPercent")) {
-                (Some(percent), _) => percent.number("value").unwrap_or(0.0),
-                (None, Some(percent)) => percent as f64,
-                (None, None) => 100.0,
-            },
+            percent: share(node.get("mirrorPercentage"), node.integer("mirrorPercent")),
         });
         let more = node.items("mirrors");
         let more = more.iter().map(|mirror| Mirror {
@@ -263,7 +260,7 @@ impl Reader<'_> {
             percent: percentage(mirror, None),
         });
         // An explicit 0 is no mirror at all.
-        one.into_iter().chain(more).filter(|mirror| mirror.percent > 0.0).collect()
+        one.into_iter().chain(more).filter(|mirror| mirror.percent > Percent::NONE).collect()
     }
 
     fn rewrite(&mut self, node: &Node<'_>) -> Rewrite {
@@ -324,11 +321,16 @@ pub(super) fn check_weights(node: &Node<'_>, weights: &[u32], problems: &mut Pro
     }
 }
 
-fn percentage(node: &Node<'_>, whole: Option<i64>) -> f64 {
-    match (node.get("percentage"), whole) {
-        (Some(percent), _) => percent.number("value").unwrap_or(0.0),
-        (None, Some(percent)) => percent as f64,
-        (None, None) => 100.0,
+fn percentage(node: &Node<'_>, whole: Option<i64>) -> Percent {
+    share(node.get("percentage"), whole)
+}
+
+/// In the new way, else in the old one, else all.
+fn share(exact: Option<Node<'_>>, whole: Option<i64>) -> Percent {
+    match (exact, whole) {
+        (Some(percent), _) => percent.number("value").map_or(Percent::NONE, Percent::new),
+        (None, Some(percent)) => Percent::new(percent as f64),
+        (None, None) => Percent::ALL,
     }
 }
 

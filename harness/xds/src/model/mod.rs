@@ -20,6 +20,7 @@ mod http_read;
 mod links;
 mod mtls;
 mod part;
+mod percent;
 mod policy_read;
 mod service;
 mod telemetry;
@@ -38,6 +39,7 @@ pub use http::{
 };
 pub use mtls::{Mode, PeerAuthentication};
 pub use part::Part;
+pub use percent::Percent;
 pub use service::{Protocol, Service, ServicePort, TargetPort, Template};
 pub use telemetry::{DisabledMetrics, Metric, Reporter, Telemetry};
 pub use traffic_policy::{ClientTls, LoadBalancer, Outlier, Pool, TlsMode, TrafficPolicy};
@@ -75,7 +77,7 @@ impl Default for Settings {
 }
 
 /// The checked mesh.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mesh {
     pub settings: Settings,
     pub services: BTreeMap<ObjectId, Service>,

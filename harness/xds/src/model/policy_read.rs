@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Percent;
 use super::http_read::duration;
 use super::traffic_policy::{ClientTls, LoadBalancer, Outlier, Pool, TlsMode, TrafficPolicy};
 use crate::object::Node;
@@ -20,7 +21,8 @@ pub(super) fn traffic_policy(node: &Node<'_>, problems: &mut Problems) -> Traffi
         outlier: node.get("outlierDetection").map(|node| outlier(&node)),
         tls: node.get("tls").map(|node| tls(&node, problems)),
         retry_budget: node.get("retryBudget").map(|node| {
-            (node.number("percent").unwrap_or(20.0), count(&node, "minRetryConcurrency").unwrap_or(3))
+            let percent = node.number("percent").map_or(Percent::whole(20), Percent::new);
+            (percent, count(&node, "minRetryConcurrency").unwrap_or(3))
         }),
         ports,
     }

@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use super::Percent;
 use crate::source::Place;
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrafficPolicy {
     pub load_balancer: Option<LoadBalancer>,
     pub pool: Option<Pool>,
     pub outlier: Option<Outlier>,
     pub tls: Option<ClientTls>,
     /// Percent of active requests that may be retries, and at least so many.
-    pub retry_budget: Option<(f64, u32)>,
+    pub retry_budget: Option<(Percent, u32)>,
     pub ports: Vec<(u16, TrafficPolicy)>,
 }
 

@@ -10,7 +10,7 @@ use crate::source::{Place, Problem, Problems};
 /// The gateway that stands for all sidecars.
 pub const MESH: &str = "mesh";
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VirtualService {
     pub id: ObjectId,
     pub place: Place,
@@ -23,20 +23,20 @@ pub struct VirtualService {
     pub tcp: Vec<TcpRoute>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpRoute {
     pub place: Place,
     pub matches: Vec<TcpMatch>,
     pub forwards: Vec<TcpForward>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpMatch {
     pub port: Option<u16>,
     pub source: SourceMatch,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TcpForward {
     pub destination: Destination,
     pub weight: u32,

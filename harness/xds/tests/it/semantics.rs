@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use meshquake_xds::intent::{OutboundKind, ProxyIntent, Route, RouteAction};
-use meshquake_xds::model::{LoadBalancer, Mesh, Metric, Mode, Reporter, Retries, Settings, State};
+use meshquake_xds::model::{LoadBalancer, Mesh, Metric, Mode, Percent, Reporter, Retries, Settings, State};
 
 use crate::support::{fleet, objects};
 
@@ -188,10 +188,11 @@ fn retries_and_timeouts_are_read_as_istio_reads_them() {
 fn an_explicit_mirror_of_zero_is_none() {
     let read =
         |http: &str| routes(&format!("{{{http}, route: [{{destination: {{host: b}}}}]}}"))[0].mirrors.clone();
-    assert_eq!(read("mirror: {host: b}"), [(B80.to_owned(), 100.0)]);
-    assert_eq!(read("mirror: {host: b}, mirrorPercentage: {value: 12.5}"), [(B80.to_owned(), 12.5)]);
+    assert_eq!(read("mirror: {host: b}"), [(B80.to_owned(), Percent::ALL)]);
+    let exact = read("mirror: {host: b}, mirrorPercentage: {value: 12.5}");
+    assert_eq!(exact, [(B80.to_owned(), Percent::new(12.5))]);
     assert_eq!(read("mirror: {host: b}, mirrorPercentage: {value: 0}"), []);
-    assert_eq!(read("mirrors: [{destination: {host: b}}]"), [(B80.to_owned(), 100.0)]);
+    assert_eq!(read("mirrors: [{destination: {host: b}}]"), [(B80.to_owned(), Percent::ALL)]);
 }
 
 #[test]
