@@ -49,6 +49,7 @@ impl Up {
             Ok(world) => world,
             Err(problems) => return refused(&problems, problem::NOTHING_STARTED),
         };
+        world.warnings().for_each(|warning| tell(&format!("warning: {warning}")));
         if let Renderer::Kubectl = world.rendered_by {
             tell(
                 "note: this world uses more of kustomize than meshquake does itself; it was rendered by kubectl",

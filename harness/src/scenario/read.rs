@@ -69,7 +69,7 @@ fn read(node: &Node, path: &Path, shown: &str, text: String, problems: &mut Prob
     }
     let expect = expect.and_then(|node| expectation::read(node, &objectives, problems));
 
-    let mut warnings = Vec::new();
+    let mut warnings: Vec<String> = world.iter().flat_map(World::warnings).collect();
     if let Some(load) = &load {
         let times = check::Times { load, timeline: &timeline };
         check::times(&times, !steady.is_empty(), problems);

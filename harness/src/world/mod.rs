@@ -28,7 +28,7 @@ pub use check::{Written, check_objects};
 pub use file::{Build, Image};
 pub use kustomize::Renderer;
 pub use layout::Layout;
-pub use workload::{ContainerPort, Deployment, Edge, Workload};
+pub use workload::{ContainerPort, Deployment, Edge, SCRAPE, Workload};
 
 /// Images with what runs for them.
 pub type Images = BTreeMap<String, Image>;
@@ -62,6 +62,11 @@ pub struct World {
 }
 
 impl World {
+    /// What is probably not meant, or takes something away that a run may rest on.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.findings.warnings.iter().map(|warning| format!("{}: {}", warning.place, warning.title))
+    }
+
     /// Loads a world by name or path, perhaps one of its overlays, or says everything that is wrong with it.
     ///
     /// Paths are tried from `near`, then from the current folder; bare names stand for folders in `services/deploy/`.

@@ -71,6 +71,15 @@ fn a_world_knows_its_workloads_and_edges() {
 }
 
 #[test]
+fn pods_that_are_not_to_be_read_are_told() {
+    assert_eq!(good("pinning", None).warnings().count(), 0);
+    let warnings: Vec<String> = good("pinning", Some("no-metrics")).warnings().collect();
+    let end = "overlays/no-metrics/kustomization.yaml:10: nobody reads the metrics of pods that say \
+               `prometheus.io/scrape: \"false\"`";
+    assert!(warnings.len() == 1 && warnings[0].ends_with(end), "six Deployments, one line: {warnings:#?}");
+}
+
+#[test]
 fn an_overlay_takes_the_file_of_its_world() {
     let world = good("./configured", Some("more"));
     assert_eq!(world.deployment("back").map(|one| one.replicas), Some(4));

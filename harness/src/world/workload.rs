@@ -8,6 +8,8 @@ use crate::problem::Place;
 
 /// A pod with this annotation has a chaos switch.
 pub const CHAOS_PORT: &str = "meshquake.dev/chaos-port";
+/// Whether a pod's metrics may be read: the usual word, which Prometheus and Istio go by as well.
+pub const SCRAPE: &str = "prometheus.io/scrape";
 
 /// What a Deployment's pods will be.
 #[derive(Clone, Debug, PartialEq, Eq)]

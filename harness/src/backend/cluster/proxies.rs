@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::forward::{self, Forward};
 use super::world::RUN;
+use crate::world::SCRAPE;
 
 pub const CONTAINER: &str = "istio-proxy";
 const ADMIN: u16 = 15000;
@@ -26,6 +27,8 @@ pub struct Proxy {
     pub pod: String,
     /// Its labels by which a Gateway has chosen it; empty for a sidecar.
     pub gateway: bool,
+    /// Whether its metrics may be read: its author can say that nobody should.
+    pub scraped: bool,
     pub uid: String,
 }
 
@@ -87,6 +90,11 @@ fn proxy(pod: &Pod, gateway: bool) -> Proxy {
         namespace: text(&metadata.namespace),
         pod: text(&metadata.name),
         gateway,
+        scraped: metadata
+            .annotations
+            .as_ref()
+            .and_then(|all| all.get(SCRAPE))
+            .is_none_or(|word| word != "false"),
         uid: text(&metadata.uid),
     }
 }

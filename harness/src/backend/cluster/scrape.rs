@@ -127,7 +127,7 @@ fn relabel(labels: &mut Labels, rules: &[Relabel]) {
     }
 }
 
-/// The pages of these pods.
+/// The pages of those pods that may be read.
 pub fn targets(reader: &Reader, proxies: &[Proxy]) -> Vec<Target> {
     let target = |proxy: &Proxy| {
         let page = PodPage {
@@ -143,7 +143,7 @@ pub fn targets(reader: &Reader, proxies: &[Proxy]) -> Vec<Target> {
             labels: BTreeMap::from([("namespace".to_owned(), proxy.namespace.clone())]),
         }
     };
-    proxies.iter().map(target).collect()
+    proxies.iter().filter(|proxy| proxy.scraped).map(target).collect()
 }
 
 /// Keeps the targets as the pods come and go.

@@ -344,10 +344,10 @@ async fn follow(verbs: Verbs, tell: watch::Sender<Vec<Target>>) {
     }
 }
 
-/// Every sidecar, and every app that shows metrics.
+/// Every sidecar and every app that shows metrics, but of no pod that is not to be read.
 fn scraped(places: &[Place]) -> Vec<Target> {
     let mut targets = Vec::new();
-    for place in places.iter().filter(|place| place.ready) {
+    for place in places.iter().filter(|place| place.ready && place.scraped) {
         let labels = BTreeMap::from([("namespace".to_owned(), place.namespace.clone())]);
         if let Some(socket) = &place.admin {
             targets.push(Target {

@@ -64,6 +64,7 @@ fn check_all(
     for written in &objects.all {
         let (object, alone) = (&written.object, written.alone());
         findings.inert.extend(alone.inert.iter().cloned());
+        findings.warnings.extend(alone.warnings.iter().cloned());
         problems.extend(alone.problems.clone());
         objects.namespace_exists(object, problems);
         match object.kind() {
@@ -86,6 +87,8 @@ fn check_all(
     };
     findings.inert.sort();
     findings.inert.dedup();
+    findings.warnings.sort();
+    findings.warnings.dedup();
     (mesh, findings)
 }
 

@@ -3,7 +3,7 @@
 use meshquake_xds::object::{Node, Object};
 use serde_json::Value;
 
-use super::super::workload::CHAOS_PORT;
+use super::super::workload::{CHAOS_PORT, SCRAPE};
 use super::super::{listed, with_nearest};
 use crate::problem::{Problem, Problems};
 
@@ -30,6 +30,16 @@ pub(super) fn check(object: &Object, problems: &mut Problems) {
             }
         }
     }
+}
+
+/// Pods that are not to be read leave whatever rests on their metrics without data.
+pub(super) fn not_scraped(object: &Object) -> Option<Problem> {
+    let root = object.root();
+    let annotations = root.path("spec.template.metadata")?.entries("annotations");
+    let (_, value) =
+        annotations.into_iter().find(|(name, value)| *name == SCRAPE && value.as_str() == "false")?;
+    let title = format!("nobody reads the metrics of pods that say `{SCRAPE}: \"false\"`");
+    Some(Problem::new(value.place(), title))
 }
 
 /// Kubernetes refuses a Deployment that does not select its own pods.

@@ -24,6 +24,7 @@ pub struct Written {
 #[derive(Debug)]
 pub(super) struct Alone {
     pub inert: Vec<InertUse>,
+    pub warnings: Vec<Problem>,
     pub problems: Problems,
     pub deployment: Option<Deployment>,
     pub part: Part,
@@ -36,15 +37,19 @@ impl Written {
 
     pub(super) fn alone(&self) -> &Alone {
         self.alone.get_or_init(|| {
-            let mut problems = Problems::default();
+            let (mut problems, mut warnings) = (Problems::default(), Vec::new());
             let inert = kind(&self.object, &mut problems);
             match self.object.kind() {
-                "Deployment" => template::check(&self.object, &mut problems),
+                "Deployment" => {
+                    template::check(&self.object, &mut problems);
+                    warnings.extend(template::not_scraped(&self.object));
+                }
                 "Secret" => references::secret(&self.object, &mut problems),
                 _ => {}
             }
             Alone {
                 inert,
+                warnings,
                 problems,
                 deployment: Deployment::read(&self.object),
                 part: Part::read(&self.object, &Settings::default()),

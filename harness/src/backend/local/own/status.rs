@@ -14,6 +14,7 @@ use crate::backend::local::mesh::{APP_ADDRESS, is_gateway, labels, node_of};
 use crate::backend::local::site::Site;
 use crate::backend::local::store::Entry;
 use crate::backend::local::store::kind::{DEPLOYMENT, POD};
+use crate::world::SCRAPE;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -73,6 +74,8 @@ pub struct Target {
     pub ready: bool,
     pub gateway: bool,
     pub address: String,
+    /// Whether its metrics may be read: its author can say that nobody should.
+    pub scraped: bool,
     /// The Unix socket of the Envoy's admin interface: `/stats/prometheus`.
     pub admin: Option<PathBuf>,
     /// Where the app shows its metrics, by the usual annotations.
@@ -163,7 +166,7 @@ fn target(site: &Site, entry: &Entry) -> Option<Target> {
     let annotation = |name: &str| value["metadata"]["annotations"][name].as_str();
     let app_address = annotation(APP_ADDRESS)?;
     let folder = site.pod_folder(app_address.parse().ok()?);
-    let app = (annotation("prometheus.io/scrape") == Some("true")).then(|| {
+    let app = (annotation(SCRAPE) == Some("true")).then(|| {
         let port = annotation("prometheus.io/port").unwrap_or("80");
         format!("http://{app_address}:{port}{}", annotation("prometheus.io/path").unwrap_or("/metrics"))
     });
@@ -173,6 +176,7 @@ fn target(site: &Site, entry: &Entry) -> Option<Target> {
         labels: labels(value),
         ready: is_ready(value),
         gateway: is_gateway(entry),
+        scraped: annotation(SCRAPE) != Some("false"),
         address: value["status"]["podIP"].as_str()?.to_owned(),
         admin: site.mesh.is_some().then(|| folder.join("admin.sock")),
         app,
