@@ -104,11 +104,7 @@ fn write_happened(out: &mut String, story: &Story) -> std::fmt::Result {
         let at = numbers::moment(story.seconds_at(*at));
         lines.push(format!("{at}: guard “{}”: {}", markdown(name), markdown(text)));
     }
-    let causes = story.causes();
-    // A single cause is in the sentence already.
-    if causes.len() > 1 {
-        lines.extend(causes.iter().map(|cause| markdown(cause)));
-    }
+    lines.extend(story.further_causes().iter().map(|cause| markdown(cause)));
     lines.extend(story.warnings.iter().map(|warning| format!("⚠ {}", markdown(warning))));
     for line in lines.iter().take(MOST) {
         writeln!(out, "- {line}")?;

@@ -39,9 +39,7 @@ pub(super) async fn judge(
                 _ => Some(CauseKind::Inconclusive),
             };
             if let Some(kind) = kind {
-                let reason =
-                    if judged.reason.is_empty() { String::new() } else { format!(": {}", judged.reason) };
-                causes.push(Cause::new(kind, format!("{}{reason}", told(&judged))));
+                causes.push(Cause::new(kind, cause(&judged)));
             }
             events.emit(Event::Judged(judged.clone()));
             if let Some(second) = second {
@@ -51,6 +49,15 @@ pub(super) async fn judge(
     };
     phase(events, Phase::Judge, judging).await;
     causes
+}
+
+/// Why an objective did not hold; that there is no data is a reason by itself.
+fn cause(judged: &Judged) -> String {
+    match (judged.value, judged.reason.as_str()) {
+        (_, "") => told(judged),
+        (None, reason) => format!("“{}”: {reason}", judged.name),
+        (Some(_), reason) => format!("{}: {reason}", told(judged)),
+    }
 }
 
 pub(super) fn told(judged: &Judged) -> String {

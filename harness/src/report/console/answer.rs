@@ -14,11 +14,8 @@ pub fn answer(story: &Story, folder: &str, look: Look) -> String {
     let word = if look.colour { word.style(style(story.verdict)).to_string() } else { word };
     let mut out =
         format!("\n{word}  {}\n{}\n", text::line(&story.started.scenario), sentence::compose(story));
-    let causes = story.causes();
-    if causes.len() > 1 {
-        for cause in &causes {
-            out += &format!("  - {}\n", text::line(cause));
-        }
+    for cause in story.further_causes() {
+        out += &format!("  - {}\n", text::line(&cause));
     }
     let unsteady = story.steady.iter().filter(|judged| judged.verdict != Verdict::Held);
     let judged = unsteady.chain(&story.judged).collect::<Vec<_>>();

@@ -18,9 +18,9 @@ pub fn write(out: &mut String, story: &Story) -> std::fmt::Result {
         shape(verdict),
         html(&sentence::compose(story))
     )?;
-    let causes = story.causes();
-    if causes.len() > 1 {
-        writeln!(out, "<p>All causes, worst first:</p><ul>")?;
+    let causes = story.further_causes();
+    if !causes.is_empty() {
+        writeln!(out, "<p>And:</p><ul>")?;
         for cause in causes {
             writeln!(out, "<li>{}</li>", html(&cause))?;
         }

@@ -164,6 +164,17 @@ impl Story {
         }
     }
 
+    /// Causes that neither the sentence nor an objective's own reason tells.
+    pub fn further_causes(&self) -> Vec<String> {
+        let sentence = super::sentence::compose(self);
+        let judged = self.steady.iter().chain(&self.judged).filter(|judged| judged.verdict != Verdict::Held);
+        let names: Vec<String> = judged.map(|judged| format!("“{}”", judged.name)).collect();
+        let mut causes = self.causes();
+        causes.retain(|cause| !names.iter().any(|name| cause.starts_with(name)));
+        causes.retain(|cause| !sentence.contains(&*super::text::line(cause.trim_end_matches('.'))));
+        causes
+    }
+
     fn total(&self, summed: fn(&LoadSummary) -> u64, each: fn(&LoadSecond) -> u64) -> u64 {
         self.summary.as_ref().map_or_else(|| self.seconds.iter().map(each).sum(), summed)
     }
