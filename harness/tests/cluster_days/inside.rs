@@ -1,6 +1,7 @@
 //! Load from inside the cluster: the Job `load-test` completes where everything gets a sidecar, can be read meanwhile,
 //! and leaves nothing behind, however the run ends.
 
+use std::path::Path;
 use std::sync::mpsc;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -13,6 +14,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::site::{PATIENCE, Site};
+use crate::support;
 use crate::under_way::UnderWay;
 use crate::until::until;
 
@@ -96,6 +98,53 @@ pub fn a_load_worker_that_dies(site: &Site) {
     let sent = run.told("load-ended")[0]["sent"].as_u64().unwrap_or(0);
     assert!((100..200).contains(&sent), "{sent} of 200 were sent");
     site.no_world();
+}
+
+/// A world that lies in nobody's workspace, of an image that the cluster has: the workers are the program that runs here.
+pub fn load_on_a_strangers_world(site: &Site) {
+    site.no_world();
+    let folder = tempfile::tempdir().expect("a folder");
+    let world = folder.path().join("stranger");
+    strangers(&world, &shop(site));
+    let scenario = shared("5s").replace("WORLD", &world.display().to_string());
+    let mut run = UnderWay::begin(site, folder.path(), "strange", &scenario, &[]);
+    run.held();
+    assert_eq!(run.told("load-ended")[0]["sent"], 100, "{}", run.events());
+    site.no_world();
+}
+
+/// The name under which the cluster has the shop's image.
+fn shop(site: &Site) -> String {
+    site.ends(&["up", "pinning"], 0);
+    let deployment = ObjectRef::new("apps/v1", "Deployment", NAMESPACE, "microservice-a-v1");
+    let deployment = site.get(&deployment).expect("it is up");
+    let image = deployment["spec"]["template"]["spec"]["containers"][0]["image"].as_str().map(str::to_owned);
+    site.ends(&["down"], 0);
+    site.no_world();
+    image.expect("an image")
+}
+
+/// The pinning world as somebody has it who only knows the name of its image.
+fn strangers(to: &Path, image: &str) {
+    let from = support::root().join("services/deploy/pinning");
+    for folder in ["", "base", "journeys"] {
+        std::fs::create_dir_all(to.join(folder)).expect("a folder");
+        for file in
+            std::fs::read_dir(from.join(folder)).expect("it is there").map(|file| file.expect("a file"))
+        {
+            if file.path().is_dir() {
+                continue;
+            }
+            let mut text = std::fs::read_to_string(file.path()).expect("a text");
+            if file.file_name() == "world.yaml" {
+                let (start, rest) = text.split_once("images:\n").expect("it says how the shop is built");
+                let (_, rest) = rest.split_once("publish:").expect("and what comes then");
+                text = format!("{start}publish:{rest}");
+            }
+            let text = text.replace("meshquake/shop:dev", image);
+            std::fs::write(to.join(folder).join(file.file_name()), text).expect("written");
+        }
+    }
 }
 
 fn is_complete(job: &Value) -> bool {

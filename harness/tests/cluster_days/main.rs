@@ -77,6 +77,7 @@ const TESTS: &[Test] = &[
     ("ctrl_c_while_a_cluster_is_made_by_hand", measured::ctrl_c_while_a_cluster_is_made_by_hand),
     ("killed_while_a_cluster_is_made_by_hand", measured::killed_while_a_cluster_is_made_by_hand),
     ("load_in_a_namespace_with_injection", inside::load_in_a_namespace_with_injection),
+    ("load_on_a_strangers_world", inside::load_on_a_strangers_world),
     ("a_load_worker_that_dies", inside::a_load_worker_that_dies),
     ("a_second_opinion", watched::a_second_opinion),
     ("no_second_opinion", watched::no_second_opinion),

@@ -17,6 +17,7 @@
 mod lines;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ use super::{state, world};
 use crate::load::{Ear, Error, Host, Hosted};
 use crate::run::chain;
 use crate::wait::{self, Seen};
-use crate::world::{Build, Image};
+use crate::world::{Build, Image, build};
 
 pub const NAME: &str = "load-test";
 /// On the workers' pods, which are no part of the world.
@@ -58,14 +59,20 @@ pub struct Workers {
     pub image: String,
 }
 
-/// The image of meshquake itself, built as a world's images are.
+/// The image of meshquake itself.
 pub const IMAGE: &str = "meshquake/meshquake:dev";
+const PACKAGE: &str = "meshquake";
 
-/// A world's images, with the workers' where they are wanted.
-pub fn with_worker(images: &BTreeMap<String, Image>, wanted: bool) -> BTreeMap<String, Image> {
+/// Whether meshquake is built as a world's images are: where it lies beside them. Else it is taken as it runs here.
+pub fn is_built_beside(world: &Path) -> bool {
+    build::workspace_of(world).is_some_and(|workspace| build::has_package(&workspace, PACKAGE))
+}
+
+/// A world's images, with the workers' where they are built as well.
+pub fn with_worker(images: &BTreeMap<String, Image>, built: bool) -> BTreeMap<String, Image> {
     let mut images = images.clone();
-    if wanted {
-        let build = Build { package: "meshquake".to_owned(), features: vec![] };
+    if built {
+        let build = Build { package: PACKAGE.to_owned(), features: vec![] };
         let worker = Image { command: vec!["meshquake".to_owned()], build: Some(build), ..Image::default() };
         images.insert(IMAGE.to_owned(), worker);
     }

@@ -31,8 +31,10 @@ impl Cluster {
         let not_up = |why: String| NotUp { why, collected: vec![] };
         // Known before anything is made: the load needs it.
         let program = start::program().map_err(|error| not_up(chain(&error)))?;
-        let images = load::with_worker(&site.world.images, site.workers);
-        let wanted = Wanted { folder: &site.world.folder, images: &images, built: site.images };
+        let beside = load::is_built_beside(&site.world.folder);
+        let images = load::with_worker(&site.world.images, site.workers && beside);
+        let own = (site.workers && !beside).then_some((load::IMAGE, program.as_path()));
+        let wanted = Wanted { folder: &site.world.folder, images: &images, built: site.images, own };
         let furnished = Ground::furnish(choice, site.settings, wanted, tell).await;
         let (ground, images, mut steps) = furnished.map_err(not_up)?;
         steps.push(Step::new("cluster and images", began));

@@ -177,6 +177,11 @@ pub fn workspace_of(folder: &Path) -> Option<PathBuf> {
     folder.ancestors().find(is_root).map(Path::to_owned)
 }
 
+/// Whether a package lies in a workspace.
+pub fn has_package(workspace: &Path, package: &str) -> bool {
+    package_folder(workspace, package).join("Cargo.toml").is_file()
+}
+
 /// Where a package of a workspace lies: by its name, or by what its manifest says.
 pub fn package_folder(workspace: &Path, package: &str) -> PathBuf {
     let is_package = |folder: &PathBuf| {

@@ -1,4 +1,4 @@
-//! An image of one program and nothing else, as the archive that every engine and runtime imports.
+//! An image of one program, and of what it is linked to, as the archive that every engine and runtime imports.
 //!
 //! Written here and not by an engine: it takes milliseconds, needs none, and the same program gives the same bytes.
 
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, Header};
 
+use super::linked::Linked;
 use super::name;
 
 /// Nobody, and not root.
@@ -20,24 +21,40 @@ const EPOCH: &str = "1970-01-01T00:00:00Z";
 #[derive(Clone, Debug)]
 pub struct Image {
     program: PathBuf,
+    linked: Linked,
     config: Vec<u8>,
     /// `docker.io/meshquake/shop`
     repository: String,
 }
 
 impl Image {
-    /// The program, with what follows it in the command and the environment, under the name of a world's image.
+    /// A static program, with what follows it in the command and the environment, under the name of a world's image.
     pub fn new(
         name: &str,
         program: &Path,
         arguments: &[String],
         environment: &BTreeMap<String, String>,
     ) -> io::Result<Self> {
-        let inside = format!("/{}", file_name(program));
+        Self::with(name, program, Linked::default(), arguments, environment)
+    }
+
+    /// A program that needs its libraries beside it.
+    pub fn with(
+        name: &str,
+        program: &Path,
+        linked: Linked,
+        arguments: &[String],
+        environment: &BTreeMap<String, String>,
+    ) -> io::Result<Self> {
         let mut layer = Hashing(Sha256::new());
-        write_layer(program, &mut layer)?;
-        let entrypoint: Vec<&str> =
-            std::iter::once(inside.as_str()).chain(arguments.iter().map(String::as_str)).collect();
+        write_layer(program, &linked, &mut layer)?;
+        let mut entrypoint = Vec::new();
+        if let Some(loader) = &linked.loader {
+            let loader = format!("/{LIBRARIES}/{}", file_name(loader));
+            entrypoint.extend([loader, "--library-path".to_owned(), format!("/{LIBRARIES}")]);
+        }
+        entrypoint.push(format!("/{}", file_name(program)));
+        entrypoint.extend(arguments.iter().cloned());
         let environment: Vec<String> =
             environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let config = json!({
@@ -49,7 +66,7 @@ impl Image {
             "history": [{"created": EPOCH, "created_by": "meshquake"}],
         });
         let config = serde_json::to_vec(&config)?;
-        Ok(Self { program: program.to_owned(), config, repository: name::repository(name) })
+        Ok(Self { program: program.to_owned(), linked, config, repository: name::repository(name) })
     }
 
     fn id(&self) -> String {
@@ -64,7 +81,7 @@ impl Image {
     /// Writes the archive.
     pub fn write(&self, to: &mut dyn Write) -> io::Result<()> {
         let mut layer = Vec::new();
-        write_layer(&self.program, &mut layer)?;
+        write_layer(&self.program, &self.linked, &mut layer)?;
         let layer_name = format!("{}/layer.tar", hex(Sha256::new().chain_update(&layer)));
         let config_name = format!("{}.json", self.id());
         let manifest: Value =
@@ -77,10 +94,18 @@ impl Image {
     }
 }
 
-/// The file system: the program, and a place for what is mounted over `/tmp`.
-fn write_layer(program: &Path, to: &mut dyn Write) -> io::Result<()> {
+/// Where what a program is linked to lies in its image.
+const LIBRARIES: &str = "lib";
+
+/// The file system: the program with its libraries, and a place for what is mounted over `/tmp`.
+fn write_layer(program: &Path, linked: &Linked, to: &mut dyn Write) -> io::Result<()> {
     let mut layer = tar::Builder::new(to);
     add(&mut layer, file_name(program), 0o555, &std::fs::read(program)?)?;
+    let loader = linked.loader.iter().map(|loader| (file_name(loader), loader));
+    let libraries = linked.libraries.iter().map(|(name, path)| (name.as_str(), path));
+    for (name, path) in loader.chain(libraries) {
+        add(&mut layer, &format!("{LIBRARIES}/{name}"), 0o555, &std::fs::read(path)?)?;
+    }
     let mut folder = header(0o1777, 0);
     folder.set_entry_type(EntryType::Directory);
     layer.append_data(&mut folder, "tmp/", io::empty())?;
@@ -156,6 +181,32 @@ mod tests {
         assert_ne!(first.reference(), image(&program, "b").reference(), "the command is part of it");
         std::fs::write(&program, "two").expect("written");
         assert_ne!(first.reference(), image(&program, "a").reference(), "the program is part of it");
+    }
+
+    #[test]
+    fn a_program_is_started_by_the_loader_that_lies_beside_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |name: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, name).expect("written");
+            file
+        };
+        let libraries = vec![("libc.so.6".to_owned(), file("libc-2.31.so"))];
+        let linked = Linked { loader: Some(file("ld-linux.so.2")), libraries };
+        let arguments = ["worker".to_owned()];
+        let image =
+            Image::with("meshquake/meshquake:dev", &file("meshquake"), linked, &arguments, &BTreeMap::new())
+                .expect("read");
+        let config: Value = serde_json::from_slice(&image.config).expect("JSON");
+        let entrypoint = ["/lib/ld-linux.so.2", "--library-path", "/lib", "/meshquake", "worker"];
+        assert_eq!(config["config"]["Entrypoint"], json!(entrypoint));
+        let mut layer = Vec::new();
+        write_layer(&image.program, &image.linked, &mut layer).expect("written");
+        let mut archive = tar::Archive::new(layer.as_slice());
+        let entries = archive.entries().expect("entries").map(|entry| entry.expect("an entry"));
+        let names: Vec<_> =
+            entries.map(|entry| entry.path().expect("a name").display().to_string()).collect();
+        assert_eq!(names, ["meshquake", "lib/ld-linux.so.2", "lib/libc.so.6", "tmp/"]);
     }
 
     #[test]

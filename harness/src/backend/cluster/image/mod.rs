@@ -5,6 +5,7 @@
 
 mod archive;
 mod dockerfile;
+mod linked;
 pub mod name;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,12 +70,17 @@ pub struct Wanted<'w> {
     pub images: &'w world::Images,
     /// Programs that somebody has linked statically before; the images of these names are not built again.
     pub built: &'w world::Images,
+    /// Of whom an image is made as well, with all that it is linked to: one of our own programs, by the image's name.
+    pub own: Option<(&'w str, &'w Path)>,
 }
 
 /// Builds the images that a world says how to build: by the host's own toolchain, and where it has none by Dockerfiles.
 pub async fn prepare(wanted: Wanted<'_>, settings: &Settings, tell: Tell<'_>) -> Result<Prepared, Error> {
-    let Wanted { folder, images, built } = wanted;
-    let given = packed(built)?;
+    let Wanted { folder, images, built, own } = wanted;
+    let mut given = packed(built)?;
+    if let Some((name, program)) = own {
+        given.push((name.to_owned(), Source::Program(whole(name, program)?)));
+    }
     let mut left = images.clone();
     left.retain(|name, _| !built.contains_key(name));
     let made = match settings.images.build {
@@ -104,6 +110,13 @@ fn packed(built: &world::Images) -> Result<Vec<(String, Source)>, Error> {
         packed.push((name.clone(), Source::Program(made)));
     }
     Ok(packed)
+}
+
+/// A program as it is, with all that it is linked to.
+fn whole(name: &str, program: &Path) -> Result<archive::Image, Error> {
+    let image = linked::Linked::of(program)
+        .and_then(|linked| archive::Image::with(name, program, linked, &[], &BTreeMap::new()));
+    image.map_err(|source| Error::Write { what: program.display().to_string(), source })
 }
 
 /// The programs, linked statically, as images.

@@ -63,7 +63,8 @@ impl ByHand {
         kubectl.kubeconfig = Some(shop.desk.kubeconfig());
         shop.tool.kubeconfig = Some(shop.desk.kubeconfig());
         let boxed = |error| Error::Image(Box::new(error));
-        let wanted = Wanted { folder: &world.folder, images: &world.images, built: &Images::new() };
+        let wanted =
+            Wanted { folder: &world.folder, images: &world.images, built: &Images::new(), own: None };
         let prepared = image::prepare(wanted, &settings, tell).await.map_err(boxed)?;
         let images = prepared.by_hand(&shop.engine).await.map_err(boxed)?;
         let references = images.iter().map(|(name, image)| (name.clone(), image.reference.clone())).collect();
