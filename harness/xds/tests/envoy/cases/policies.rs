@@ -57,15 +57,19 @@ spec:
 ",
     )
     .await;
-    let mut answers = Vec::new();
-    for _ in 0..10 {
-        answers.push(mesh.call("a-v1", "b", "/status/500").await.body);
+    let ask = async || mesh.call("a-v1", "b", "/status/500").await.body;
+    for _ in 0..3 {
+        assert_eq!(ask().await, "b v1", "the app fails");
     }
-    assert_eq!(&answers[..3], ["b v1", "b v1", "b v1"], "the app fails");
-    assert!(
-        answers[3..].iter().all(|body| body.contains("no healthy upstream")),
-        "and is left alone: {answers:?}"
-    );
+    // What the third failure leads to is done by another thread than answers calls: some may come before it.
+    let start = Instant::now();
+    while ask().await == "b v1" {
+        assert!(start.elapsed() < Duration::from_secs(10), "it is never left alone");
+    }
+    for _ in 0..5 {
+        let answer = ask().await;
+        assert!(answer.contains("no healthy upstream"), "and stays so: {answer}");
+    }
 }
 
 pub async fn a_full_pool_overflows(envoy: PathBuf) {
