@@ -19,6 +19,8 @@ use crate::table::Table;
 const TRIES: usize = 30;
 /// After so many tries that brought nothing new, nothing new is awaited of a call that is not as expected.
 const NOTHING_NEW: usize = 8;
+/// The same of a call that is made for the first time: what it comes to now is expected of everybody from now on.
+const NOTHING_NEW_AT_FIRST: usize = 20;
 /// What proxies count may be a moment late.
 const SETTLE_LIMIT: Duration = Duration::from_secs(15);
 /// When nothing more has come for so long, nothing more will.
@@ -68,6 +70,7 @@ async fn calls(stage: &Stage, situation: Situation, expected: Option<&Table>) ->
     for asked in situation.calls(&stage.world) {
         let known = expected.and_then(|table| table.outcomes(&asked.to_string()));
         let mut seen = BTreeSet::new();
+        let patience = if known.is_some() { NOTHING_NEW } else { NOTHING_NEW_AT_FIRST };
         let mut nothing_new = 0;
         for _ in 0..TRIES {
             let before = now.clone();
@@ -77,7 +80,7 @@ async fn calls(stage: &Stage, situation: Situation, expected: Option<&Table>) ->
             nothing_new = if seen.insert(outcome) { 0 } else { nothing_new + 1 };
             let enough = match known {
                 Some(known) if seen.is_subset(known) => known.is_subset(&seen),
-                _ => nothing_new >= NOTHING_NEW,
+                _ => nothing_new >= patience,
             };
             if enough {
                 break;

@@ -124,10 +124,7 @@ const TAIL: &str = "
 ## What is not compared
 
 - `AuthorizationPolicy`: `local` does not have it yet. Who is denied here is a caller without a certificate under `STRICT`.
-- The journey `front` (`GET /health`): it came after the cluster was last compared.
 - gRPC, TCP, HTTPS, and ports that a Service does not have: the world has none of the first, and the last is not a call.
 - Istio's own statistics filter: the cluster's Envoy is a stock build, whose access logger writes the metrics.
-- `metrics-gone`, of which this is known: on the compared cluster it holds, since the access logger there does not heed
-  Istio's Telemetry, by which the scenario turns the metrics off. So its test fails there.
 - The world's overlays, other than by the scenarios that use them.
 ";
