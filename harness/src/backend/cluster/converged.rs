@@ -113,10 +113,31 @@ pub async fn wait(
     number: &str,
     limit: Duration,
 ) -> Result<(), Error> {
+    write(client, whose, gateways, number).await?;
+    reached(client, whose, number, limit).await
+}
+
+/// Writes the number: whatever was applied before it is in force where it is seen.
+pub async fn write(
+    client: &kube::Client,
+    whose: &Whose,
+    gateways: &[Gateway],
+    number: &str,
+) -> Result<(), Error> {
     let objects = Objects::new(client.clone());
     for marker in markers(whose, gateways, number) {
         objects.apply(&marker).await?;
     }
+    Ok(())
+}
+
+/// Waits until every live proxy of the world has the number.
+pub async fn reached(
+    client: &kube::Client,
+    whose: &Whose,
+    number: &str,
+    limit: Duration,
+) -> Result<(), Error> {
     wait::until("every proxy with the change", limit, async || {
         // A proxy that comes up meanwhile gets the newest in any case, and one that ends needs nothing.
         let proxies = match proxies::live(client, whose).await {

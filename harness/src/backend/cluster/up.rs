@@ -118,18 +118,23 @@ impl Prepared {
         apply::namespaces(&objects, &placed, &survey).await.map_err(|error| chain(&error))?;
         state::create(client, &state).await.map_err(|error| chain(&error))?;
         apply::objects(&objects, &placed).await.map_err(|error| chain(&error))?;
-        steps.push(Step::new("objects applied", since));
-        let since = Instant::now();
         let gateways = converged::gateways(&placed.objects);
         let whose = whose(&state, &gateways);
+        // Written before the pods come up, the marker is in the first that their proxies get.
+        let first = format!("{}-up", state.run);
+        let written = converged::write(client, &whose, &gateways, &first);
+        written.await.map_err(|error| chain(&error))?;
+        steps.push(Step::new("objects applied", since));
+        let since = Instant::now();
         let ready = ready::ready(client, &state.namespaces, &state.run, READY_LIMIT, tell);
         ready.await.map_err(|error| chain(&error))?;
         steps.push(Step::new("pods ready", since));
         let since = Instant::now();
-        knows::wait(client, &whose, KNOWN_LIMIT).await.map_err(|error| chain(&error))?;
-        let first = format!("{}-up", state.run);
-        let converged = converged::wait(client, &whose, &gateways, &first, KNOWN_LIMIT);
-        converged.await.map_err(|error| chain(&error))?;
+        let known = async { knows::wait(client, &whose, KNOWN_LIMIT).await.map_err(|error| chain(&error)) };
+        let converged = async {
+            converged::reached(client, &whose, &first, KNOWN_LIMIT).await.map_err(|error| chain(&error))
+        };
+        tokio::try_join!(known, converged)?;
         steps.push(Step::new("proxies know each other", since));
         state.complete = true;
         state::update(client, &state).await.map_err(|error| chain(&error))?;
