@@ -139,7 +139,7 @@ fn strangers(to: &Path, image: &str) {
             if file.file_name() == "world.yaml" {
                 let (start, rest) = text.split_once("images:\n").expect("it says how the shop is built");
                 let (_, rest) = rest.split_once("publish:").expect("and what comes then");
-                text = format!("{start}publish:{rest}");
+                text = format!("{start}images: {{}}\npublish:{rest}");
             }
             let text = text.replace("meshquake/shop:dev", image);
             std::fs::write(to.join(folder).join(file.file_name()), text).expect("written");
