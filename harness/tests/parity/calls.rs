@@ -89,6 +89,13 @@ pub fn ordinary(world: &World) -> Vec<Asked> {
     all
 }
 
+/// The same with one path alone: which one it is makes no difference to a fault or a policy.
+pub fn first_of_each(world: &World) -> Vec<Asked> {
+    let mut all = ordinary(world);
+    all.dedup_by(|one, before| (&one.caller, &one.target) == (&before.caller, &before.target));
+    all
+}
+
 /// The same, and what is asked wrongly.
 pub fn all(world: &World) -> Vec<Asked> {
     let mut all = ordinary(world);

@@ -39,10 +39,16 @@ pub struct Played {
     pub edges: BTreeSet<String>,
 }
 
-pub async fn play(stage: &Stage, situation: Situation, expected: Option<&Table>) -> Result<Played, String> {
+/// In brief, what is asked in another way elsewhere is left out.
+pub async fn play(
+    stage: &Stage,
+    situation: Situation,
+    brief: bool,
+    expected: Option<&Table>,
+) -> Result<Played, String> {
     let mut undos = Vec::new();
     let played = match situation.prepare(stage, &mut undos).await {
-        Ok(()) => calls(stage, situation, expected).await,
+        Ok(()) => calls(stage, situation.calls(&stage.world, brief), expected).await,
         Err(why) => Err(format!("`{}` could not be brought about: {why}", situation.name())),
     };
     let back = take_back(stage, undos).await;
@@ -60,14 +66,14 @@ async fn take_back(stage: &Stage, undos: Vec<Undo>) -> Result<(), String> {
     if failed.is_empty() { Ok(()) } else { Err(format!("not taken back: {}", failed.join("; "))) }
 }
 
-async fn calls(stage: &Stage, situation: Situation, expected: Option<&Table>) -> Result<Played, String> {
+async fn calls(stage: &Stage, asked: Vec<Asked>, expected: Option<&Table>) -> Result<Played, String> {
     let cast = stage.cast().await?;
     let mut eyes = Eyes::default();
     eyes.drained(&stage.backend).await?;
     let begin = eyes.look_at_all(&stage.backend).await?;
     let mut now = begin.clone();
     let mut played = Played::default();
-    for asked in situation.calls(&stage.world) {
+    for asked in asked {
         let known = expected.and_then(|table| table.outcomes(&asked.to_string()));
         let mut seen = BTreeSet::new();
         let patience = if known.is_some() { NOTHING_NEW } else { NOTHING_NEW_AT_FIRST };

@@ -78,9 +78,10 @@ impl Situation {
         }
     }
 
-    pub fn calls(self, world: &World) -> Vec<Asked> {
+    pub fn calls(self, world: &World, brief: bool) -> Vec<Asked> {
         let mut calls = match self {
             Situation::Strict => calls::all(world),
+            _ if brief => calls::first_of_each(world),
             _ => calls::ordinary(world),
         };
         if let Situation::Strict | Situation::Permissive | Situation::Disabled = self {
