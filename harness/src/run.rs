@@ -229,7 +229,7 @@ async fn phase<T>(events: &Events, phase: Phase, work: impl Future<Output = T>) 
 
 fn limit(timeout: Duration, stop: Stop) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
-        tokio::time::sleep(timeout).await; // pacing
+        tokio::time::sleep(timeout).await; // the limit itself
         let text = format!("the limit of {:.0} s for the whole run has passed", timeout.as_secs_f64());
         stop.now(Cause::new(CauseKind::Aborted, text));
     })

@@ -64,11 +64,19 @@ pub struct Cause {
     pub kind: CauseKind,
     /// What happened, to be read by a person.
     pub text: String,
+    /// The objective that it speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<String>,
 }
 
 impl Cause {
     pub fn new(kind: CauseKind, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into() }
+        Self { kind, text: text.into(), objective: None }
+    }
+
+    /// Why an objective did not hold, or could not be judged.
+    pub fn of(objective: &str, kind: CauseKind, text: impl Into<String>) -> Self {
+        Self { objective: Some(objective.to_owned()), ..Self::new(kind, text) }
     }
 }
 

@@ -10,6 +10,7 @@ use super::print::{answer, answer_look, fail, tell};
 use crate::backend::Choice;
 use crate::backend::cluster::provision;
 use crate::bench::{self, Check, Measure, Plan, Report, markdown, report, table};
+use crate::run::facts::quoted;
 use crate::run::stop::Stop;
 use crate::run::{chain, folder};
 use crate::verdict::Exit;
@@ -90,6 +91,9 @@ impl Bench {
         let mut words = vec!["meshquake bench".to_owned()];
         words.extend(self.names.iter().cloned());
         words.extend(["--backend".to_owned(), choice.name().to_owned()]);
+        if let Choice::Context { name, .. } = choice {
+            words.extend(["--context".to_owned(), quoted(name)]);
+        }
         words.extend(self.rounds.map(|rounds| format!("--rounds {rounds}")));
         words.join(" ")
     }

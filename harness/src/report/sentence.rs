@@ -69,7 +69,8 @@ fn failed(story: &Story) -> String {
 
 fn broke(judged: &Judged) -> String {
     match judged.value {
-        Some(_) => {
+        // What was measured can be within the bound and the objective broken all the same: then its reason says why.
+        Some(value) if !judged.relation.holds(value, judged.bound) => {
             let promised = match judged.relation {
                 Relation::Below => "less than",
                 Relation::AtMost => "at most",
@@ -84,7 +85,7 @@ fn broke(judged: &Judged) -> String {
                 numbers::value(judged.bound, judged.unit)
             )
         }
-        None => format!("“{}” did not hold: {}", judged.name, without_stop(&judged.reason)),
+        _ => format!("“{}” did not hold: {}", judged.name, without_stop(&judged.reason)),
     }
 }
 
@@ -191,7 +192,7 @@ fn capital(verdict: Verdict) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{ActionPlan, ActionStep};
+    use crate::event::{ActionPlan, ActionStep, Unit};
 
     fn proved(kind: &str, what: &str, for_ms: Option<u64>) -> ActionStory {
         let plan = ActionPlan { name: kind.into(), kind: kind.into(), what: what.into(), at_ms: 0, for_ms };
@@ -240,6 +241,25 @@ mod tests {
         for (kind, what, for_ms, expected) in table {
             assert_eq!(happened(&[proved(kind, what, for_ms)]).as_deref(), Some(expected));
         }
+    }
+
+    #[test]
+    fn an_objective_that_broke_within_its_bound_says_why() {
+        let judged = |value| Judged {
+            name: "v1 never met v2".into(),
+            window: "run".into(),
+            verdict: Verdict::Failed,
+            value: Some(value),
+            unit: Unit::Count,
+            relation: Relation::AtMost,
+            bound: 0.0,
+            samples: 900,
+            reason: "answers other than 200: a-v1 → b-v1 (503) ×6".into(),
+            promql: vec![],
+        };
+        let name = "“v1 never met v2” did not hold:";
+        assert_eq!(broke(&judged(3.0)), format!("{name} 3 was measured, at most 0 was promised"));
+        assert_eq!(broke(&judged(0.0)), format!("{name} answers other than 200: a-v1 → b-v1 (503) ×6"));
     }
 
     #[test]

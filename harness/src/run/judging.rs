@@ -39,7 +39,7 @@ pub(super) async fn judge(
                 _ => Some(CauseKind::Inconclusive),
             };
             if let Some(kind) = kind {
-                causes.push(Cause::new(kind, cause(&judged)));
+                causes.push(Cause::of(&judged.name, kind, cause(&judged)));
             }
             events.emit(Event::Judged(judged.clone()));
             if let Some(second) = second {

@@ -205,7 +205,7 @@ impl Shake<'_> {
                     told(&judged),
                     judged.reason
                 );
-                causes.push(Cause::new(CauseKind::NotSteady, text));
+                causes.push(Cause::of(&judged.name, CauseKind::NotSteady, text));
             }
             self.events.emit(Event::Steady(judged));
         }

@@ -28,7 +28,7 @@ pub use check::{Written, check_objects};
 pub use file::{Build, Image};
 pub use kustomize::Renderer;
 pub use layout::Layout;
-pub use workload::{ContainerPort, Deployment, Edge, SCRAPE, Workload};
+pub use workload::{ContainerPort, Deployment, Edge, SCRAPE, Workload, may_be_read};
 
 /// Images with what runs for them.
 pub type Images = BTreeMap<String, Image>;

@@ -11,6 +11,11 @@ pub const CHAOS_PORT: &str = "meshquake.dev/chaos-port";
 /// Whether a pod's metrics may be read: the usual word, which Prometheus and Istio go by as well.
 pub const SCRAPE: &str = "prometheus.io/scrape";
 
+/// What a pod's own [`SCRAPE`] says of its metrics: they are read unless its author says that nobody should.
+pub fn may_be_read(word: Option<&str>) -> bool {
+    word != Some("false")
+}
+
 /// What a Deployment's pods will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployment {

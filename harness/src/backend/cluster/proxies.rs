@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::forward::{self, Forward};
 use super::world::RUN;
-use crate::world::SCRAPE;
+use crate::world::{SCRAPE, may_be_read};
 
 pub const CONTAINER: &str = "istio-proxy";
 const ADMIN: u16 = 15000;
@@ -90,11 +90,9 @@ fn proxy(pod: &Pod, gateway: bool) -> Proxy {
         namespace: text(&metadata.namespace),
         pod: text(&metadata.name),
         gateway,
-        scraped: metadata
-            .annotations
-            .as_ref()
-            .and_then(|all| all.get(SCRAPE))
-            .is_none_or(|word| word != "false"),
+        scraped: may_be_read(
+            metadata.annotations.as_ref().and_then(|all| all.get(SCRAPE)).map(String::as_str),
+        ),
         uid: text(&metadata.uid),
     }
 }
@@ -178,6 +176,17 @@ mod tests {
         let dying = json!({"metadata": {"name": "web", "deletionTimestamp": "2026-01-01T00:00:00Z"},
             "status": {"containerStatuses": [status]}});
         assert!(!has_live_proxy(&serde_json::from_value(dying).unwrap()));
+    }
+
+    #[test]
+    fn a_pod_says_that_nobody_should_read_it() {
+        let scraped = |annotations: Value| {
+            let pod = json!({"metadata": {"name": "web", "annotations": annotations}});
+            proxy(&serde_json::from_value(pod).unwrap(), false).scraped
+        };
+        assert!(!scraped(json!({SCRAPE: "false"})));
+        assert!(scraped(json!({SCRAPE: "true"})));
+        assert!(scraped(json!({"another": "false"})));
     }
 
     #[test]

@@ -192,6 +192,22 @@ mod tests {
         assert!(!dropped.iter().any(|name| is_kept(name)));
     }
 
+    #[tokio::test]
+    async fn a_pod_that_is_not_to_be_read_has_no_page() {
+        // Nobody is asked before a page is.
+        let config = kube::Config::new("http://127.0.0.1:1".parse().expect("an address"));
+        let reader = Reader::new(config.try_into().expect("a client"), &[]);
+        let proxy = |pod: &str, scraped| Proxy {
+            namespace: "shop".into(),
+            pod: pod.into(),
+            gateway: false,
+            scraped,
+            uid: pod.into(),
+        };
+        let pages = targets(&reader, &[proxy("web", true), proxy("till", false)]);
+        assert_eq!(pages.iter().map(|page| page.name.as_str()).collect::<Vec<_>>(), ["web"]);
+    }
+
     #[test]
     fn many_pods_are_read_less_often() {
         let second = Duration::from_secs(1);

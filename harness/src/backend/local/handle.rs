@@ -14,18 +14,18 @@ use super::envoy::Admin;
 use super::journal::Intent;
 use super::kubelet::chain;
 use super::kubelet::env::Image;
-use super::own::status::{Status, Target as Place};
+use super::own::status::Status;
 use super::proc::Identity;
 use super::site::Settings;
 use super::start::{self, Started, Up};
 use super::verbs::{Lease, Verbs};
-use super::{collect, sweep, worlds};
+use super::{collect, scrape, sweep, worlds};
 use crate::action::Undo;
 use crate::backend::chaos::{self, Switch};
 use crate::backend::objects::{Objects, PodFacts};
 use crate::backend::{Backend, NotUp, Site};
 use crate::event::{Collected, WorldUp};
-use crate::judge::{Address, Kind, Target};
+use crate::judge::Target;
 use crate::load;
 use crate::parts::{self, Part};
 use crate::world;
@@ -38,8 +38,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const DOWN_LIMIT: Duration = Duration::from_secs(10);
 /// How long a dead address may take to refuse.
 const REFUSAL: Duration = Duration::from_millis(250);
-/// Between two looks at which pods there are to scrape.
-const LOOK: Duration = Duration::from_millis(200);
 
 pub struct Local {
     id: String,
@@ -118,8 +116,8 @@ impl Local {
     ) -> Result<Self, String> {
         let status = verbs.status().await.map_err(|error| chain(&error))?;
         let places = verbs.targets().await.map_err(|error| chain(&error))?;
-        let (tell, targets) = watch::channel(scraped(&places));
-        let following = Following(tokio::spawn(follow(verbs.clone(), tell)));
+        let (tell, targets) = watch::channel(scrape::targets(&places));
+        let following = Following(tokio::spawn(scrape::follow(verbs.clone(), tell)));
         let (entry, urls) = ways_in(&status)?;
         Ok(Self {
             id: status.run.clone(),
@@ -326,47 +324,6 @@ fn ways_in(status: &Status) -> Result<(String, Vec<String>), String> {
     let inside = urls.iter().find(|url| !url.contains("//127.0.0.1:")).or(urls.first());
     let entry = inside.cloned().ok_or("the world publishes no port of a gateway, so no load can enter")?;
     Ok((entry, urls))
-}
-
-async fn follow(verbs: Verbs, tell: watch::Sender<Vec<Target>>) {
-    let mut look = tokio::time::interval(LOOK);
-    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        look.tick().await;
-        if let Ok(places) = verbs.targets().await {
-            let targets = scraped(&places);
-            tell.send_if_modified(|known| {
-                let changed = *known != targets;
-                *known = targets;
-                changed
-            });
-        }
-    }
-}
-
-/// Every sidecar and every app that shows metrics, but of no pod that is not to be read.
-fn scraped(places: &[Place]) -> Vec<Target> {
-    let mut targets = Vec::new();
-    for place in places.iter().filter(|place| place.ready && place.scraped) {
-        let labels = BTreeMap::from([("namespace".to_owned(), place.namespace.clone())]);
-        if let Some(socket) = &place.admin {
-            targets.push(Target {
-                name: place.pod.clone(),
-                kind: Kind::Sidecar,
-                address: Address::Unix { socket: socket.clone(), path: "/stats/prometheus".into() },
-                labels: labels.clone(),
-            });
-        }
-        if let Some(url) = &place.app {
-            targets.push(Target {
-                name: place.pod.clone(),
-                kind: Kind::App,
-                address: Address::Http(url.clone()),
-                labels,
-            });
-        }
-    }
-    targets
 }
 
 /// Addresses of endpoints in an Envoy's list of clusters.

@@ -18,6 +18,7 @@ pub mod mesh;
 pub mod net;
 pub mod own;
 pub mod proc;
+mod scrape;
 pub mod site;
 pub mod spawn;
 pub mod start;

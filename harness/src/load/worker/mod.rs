@@ -108,7 +108,7 @@ impl Shared {
     }
 
     async fn think(&self, time: Duration) {
-        tokio::time::sleep(time).await; // pacing
+        tokio::time::sleep(time).await; // what the journey asks for
     }
 
     /// Gives up what waited too long for a slot.

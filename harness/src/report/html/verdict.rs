@@ -20,7 +20,7 @@ pub fn write(out: &mut String, story: &Story) -> std::fmt::Result {
     )?;
     let causes = story.further_causes();
     if !causes.is_empty() {
-        writeln!(out, "<p>And:</p><ul>")?;
+        writeln!(out, "<p>Further causes:</p><ul>")?;
         for cause in causes {
             writeln!(out, "<li>{}</li>", html(&cause))?;
         }

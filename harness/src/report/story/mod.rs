@@ -167,12 +167,10 @@ impl Story {
     /// Causes that neither the sentence nor an objective's own reason tells.
     pub fn further_causes(&self) -> Vec<String> {
         let sentence = super::sentence::compose(self);
-        let judged = self.steady.iter().chain(&self.judged).filter(|judged| judged.verdict != Verdict::Held);
-        let names: Vec<String> = judged.map(|judged| format!("“{}”", judged.name)).collect();
-        let mut causes = self.causes();
-        causes.retain(|cause| !names.iter().any(|name| cause.starts_with(name)));
-        causes.retain(|cause| !sentence.contains(&*super::text::line(cause.trim_end_matches('.'))));
-        causes
+        let all = self.outcome.iter().flat_map(|outcome| &outcome.causes);
+        let others = all.filter(|cause| cause.objective.is_none()).map(|cause| cause.text.clone());
+        let told = |cause: &String| sentence.contains(&*super::text::line(cause.trim_end_matches('.')));
+        others.filter(|cause| !told(cause)).collect()
     }
 
     fn total(&self, summed: fn(&LoadSummary) -> u64, each: fn(&LoadSecond) -> u64) -> u64 {

@@ -1,7 +1,7 @@
 //! A small builder of recorded runs: what a run would have written, with numbers that look like a run's.
 
 use crate::event::*;
-use crate::verdict::{Cause, CauseKind, Outcome};
+use crate::verdict::{Cause, Outcome};
 
 /// Saturday, 21 November 2026, 10:00 UTC.
 pub const START: i64 = 1_795_255_200_000;
@@ -311,9 +311,9 @@ impl Tape {
         self.phase(Phase::Judge, 45);
     }
 
-    pub fn end(&mut self, causes: Vec<(CauseKind, &str)>) {
+    pub fn end(&mut self, causes: Vec<Cause>) {
         self.phase(Phase::Down, 310);
-        let outcome = Outcome::of(causes.into_iter().map(|(kind, text)| Cause::new(kind, text)).collect());
+        let outcome = Outcome::of(causes);
         let (verdict, exit) = (outcome.verdict(), outcome.exit().0);
         self.say(Event::Ended { outcome, verdict, exit });
     }

@@ -3,7 +3,7 @@
 use super::build::*;
 use super::extremes;
 use crate::event::*;
-use crate::verdict::CauseKind;
+use crate::verdict::{Cause, CauseKind};
 
 pub struct Case {
     pub name: &'static str,
@@ -136,9 +136,13 @@ fn failed() -> Tape {
         }],
     });
     tape.end(vec![
-        (CauseKind::Failed, "“v1 never met v2”: 1204 requests crossed versions"),
-        (CauseKind::Failed, "“answered as they should be”: 71 % is less than 99.9 %"),
-        (CauseKind::Failed, "“quick”: 250.01 ms is more than 250 ms"),
+        Cause::of("v1 never met v2", CauseKind::Failed, "“v1 never met v2”: 1204 requests crossed versions"),
+        Cause::of(
+            "answered as they should be",
+            CauseKind::Failed,
+            "“answered as they should be”: 71 % is less than 99.9 %",
+        ),
+        Cause::of("quick", CauseKind::Failed, "“quick”: 250.01 ms is more than 250 ms"),
     ]);
     tape
 }
@@ -159,7 +163,8 @@ fn inconclusive() -> Tape {
     tape.load_ended(vec![]);
     tape.say(Event::Warning { text: "6 of 7 sidecars were scraped in no second of the run".into() });
     tape.judge(&objectives);
-    tape.end(vec![(
+    tape.end(vec![Cause::of(
+        "answered as they should be",
         CauseKind::Inconclusive,
         "“answered as they should be”: no series matches in window run",
     )]);
@@ -191,7 +196,7 @@ fn not_injected() -> Tape {
     tape.seconds(3, FAIR);
     tape.load_ended(vec![]);
     tape.judge(&good()[..1]);
-    tape.end(vec![(
+    tape.end(vec![Cause::new(
         CauseKind::NotInjected,
         "“abort” had no effect: no request was answered by the fault filter in 4 s",
     )]);
@@ -209,7 +214,7 @@ fn not_steady() -> Tape {
     let steady = judged("success of chain", "before", Some(0.81), Unit::Percent, Relation::AtLeast, 0.999);
     tape.say(Event::Steady(steady));
     tape.phase(Phase::Steady, 3_000);
-    tape.end(vec![(
+    tape.end(vec![Cause::new(
         CauseKind::NotSteady,
         "before the first action, success of chain was 81 %, at least 99.9 % is needed.",
     )]);
@@ -235,7 +240,7 @@ fn aborted() -> Tape {
     tape.undone(100, "scale", "microservice-c-v1 has 1 of 1 pods ready");
     tape.second(FAIR);
     tape.load_ended(vec![failure("503", "status 503, 200 wanted", 153)]);
-    tape.end(vec![(CauseKind::Aborted, "guard “errors”: 51/s of answers 503, above 50/s for 2 s")]);
+    tape.end(vec![Cause::new(CauseKind::Aborted, "guard “errors”: 51/s of answers 503, above 50/s for 2 s")]);
     tape
 }
 
@@ -256,7 +261,7 @@ fn interrupted() -> Tape {
         "delay",
         "VirtualService pinning/microservice-b is as it was and every proxy has acknowledged it",
     );
-    tape.end(vec![(CauseKind::Interrupted, "Ctrl-C after 5.0 s of load")]);
+    tape.end(vec![Cause::new(CauseKind::Interrupted, "Ctrl-C after 5.0 s of load")]);
     tape
 }
 
@@ -285,8 +290,8 @@ fn undo_failed() -> Tape {
     tape.load_ended(vec![]);
     tape.judge(&good()[..2]);
     tape.end(vec![
-        (CauseKind::UndoFailed, "“delay” could not be taken back: VirtualService pinning/microservice-b was changed by somebody else"),
-        (CauseKind::Inconclusive, "“quick”: its window never ended"),
+        Cause::new(CauseKind::UndoFailed, "“delay” could not be taken back: VirtualService pinning/microservice-b was changed by somebody else"),
+        Cause::new(CauseKind::Inconclusive, "the load generator was the bottleneck: requests were sent late"),
     ]);
     tape
 }
@@ -305,7 +310,7 @@ fn world_not_up() -> Tape {
             tail: vec!["listening on 127.64.1.2:8080".into(), "panic: no CHAOS_ADDR".into()],
         }],
     });
-    tape.end(vec![(
+    tape.end(vec![Cause::new(
         CauseKind::WorldNotUp,
         "6 pods ready not reached within 20.0 s; last seen: microservice-a-v1-7d4f9-0x exits with status 3",
     )]);
@@ -361,6 +366,6 @@ fn several_actions() -> Tape {
     ]);
     tape.calls(12.0);
     tape.judge(&good());
-    tape.end(vec![(CauseKind::Failed, "“failing-payments” was not recovered from within 2 s")]);
+    tape.end(vec![Cause::new(CauseKind::Failed, "“failing-payments” was not recovered from within 2 s")]);
     tape
 }

@@ -3,7 +3,7 @@
 use super::build::*;
 use super::cases::{failure, good};
 use crate::event::*;
-use crate::verdict::CauseKind;
+use crate::verdict::{Cause, CauseKind};
 
 const EVIL: &str = "<script>alert(1)</script>\"'|`*_[x](javascript:alert(2))\n@everyone \u{202e}kcatta\u{1b}[2J שלום 混沌 & done";
 
@@ -63,7 +63,7 @@ pub fn hostile() -> Tape {
         ],
     });
     tape.judge(&objectives);
-    tape.end(vec![(CauseKind::Failed, EVIL), (CauseKind::Inconclusive, EVIL)]);
+    tape.end(vec![Cause::new(CauseKind::Failed, EVIL), Cause::new(CauseKind::Inconclusive, EVIL)]);
     tape
 }
 

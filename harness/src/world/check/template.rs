@@ -1,9 +1,10 @@
-//! A Deployment by itself: its own pods, their annotations, ports and probes.
+//! A Deployment by itself: its own pods, their annotations, ports and probes; and of whatever has a template of pods,
+//! whether their metrics are read.
 
 use meshquake_xds::object::{Node, Object};
 use serde_json::Value;
 
-use super::super::workload::{CHAOS_PORT, SCRAPE};
+use super::super::workload::{CHAOS_PORT, SCRAPE, may_be_read};
 use super::super::{listed, with_nearest};
 use crate::problem::{Problem, Problems};
 
@@ -36,9 +37,11 @@ pub(super) fn check(object: &Object, problems: &mut Problems) {
 pub(super) fn not_scraped(object: &Object) -> Option<Problem> {
     let root = object.root();
     let annotations = root.path("spec.template.metadata")?.entries("annotations");
-    let (_, value) =
-        annotations.into_iter().find(|(name, value)| *name == SCRAPE && value.as_str() == "false")?;
-    let title = format!("nobody reads the metrics of pods that say `{SCRAPE}: \"false\"`");
+    let (_, value) = annotations.into_iter().find(|(name, _)| *name == SCRAPE)?;
+    if may_be_read(Some(value.as_str())) {
+        return None;
+    }
+    let title = format!("nobody reads the metrics of pods that say `{SCRAPE}: \"{}\"`", value.as_str());
     Some(Problem::new(value.place(), title))
 }
 

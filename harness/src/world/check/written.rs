@@ -40,13 +40,11 @@ impl Written {
             let (mut problems, mut warnings) = (Problems::default(), Vec::new());
             let inert = kind(&self.object, &mut problems);
             match self.object.kind() {
-                "Deployment" => {
-                    template::check(&self.object, &mut problems);
-                    warnings.extend(template::not_scraped(&self.object));
-                }
+                "Deployment" => template::check(&self.object, &mut problems),
                 "Secret" => references::secret(&self.object, &mut problems),
                 _ => {}
             }
+            warnings.extend(template::not_scraped(&self.object));
             Alone {
                 inert,
                 warnings,

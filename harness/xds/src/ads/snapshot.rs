@@ -204,11 +204,11 @@ impl Snapshot {
     pub fn keep_from(&mut self, previous: &Snapshot) {
         for (kind, named) in &mut self.resources {
             let Some(before) = previous.resources.get(kind) else { continue };
-            let kept = |name: &String, resource: &Arc<Resource>| {
-                let old = before.get(name).filter(|old| !Arc::ptr_eq(old, resource))?;
-                old.same(resource, *kind).then(|| Arc::clone(old))
+            let said_before = |resource: &Arc<Resource>| {
+                let old = before.get(&resource.name)?;
+                (!Arc::ptr_eq(old, resource) && old.same(resource, *kind)).then(|| Arc::clone(old))
             };
-            let kept: Vec<_> = named.values().filter_map(|resource| kept(&resource.name, resource)).collect();
+            let kept: Vec<_> = named.values().filter_map(said_before).collect();
             if !kept.is_empty() {
                 Arc::make_mut(named).extend(kept.into_iter().map(|old| (old.name.clone(), old)));
             }

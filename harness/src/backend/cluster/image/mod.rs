@@ -79,7 +79,8 @@ pub async fn prepare(wanted: Wanted<'_>, settings: &Settings, tell: Tell<'_>) ->
     let Wanted { folder, images, built, own } = wanted;
     let mut given = packed(built)?;
     if let Some((name, program)) = own {
-        given.push((name.to_owned(), Source::Program(whole(name, program)?)));
+        let (name, program) = (name.to_owned(), program.to_owned());
+        given.push(tokio::task::spawn_blocking(move || whole(name, &program)).await??);
     }
     let mut left = images.clone();
     left.retain(|name, _| !built.contains_key(name));
@@ -113,10 +114,11 @@ fn packed(built: &world::Images) -> Result<Vec<(String, Source)>, Error> {
 }
 
 /// A program as it is, with all that it is linked to.
-fn whole(name: &str, program: &Path) -> Result<archive::Image, Error> {
+fn whole(name: String, program: &Path) -> Result<(String, Source), Error> {
     let image = linked::Linked::of(program)
-        .and_then(|linked| archive::Image::with(name, program, linked, &[], &BTreeMap::new()));
-    image.map_err(|source| Error::Write { what: program.display().to_string(), source })
+        .and_then(|linked| archive::Image::with(&name, program, linked, &[], &BTreeMap::new()));
+    let image = image.map_err(|source| Error::Write { what: program.display().to_string(), source })?;
+    Ok((name, Source::Program(image)))
 }
 
 /// The programs, linked statically, as images.

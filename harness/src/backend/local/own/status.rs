@@ -14,7 +14,7 @@ use crate::backend::local::mesh::{APP_ADDRESS, is_gateway, labels, node_of};
 use crate::backend::local::site::Site;
 use crate::backend::local::store::Entry;
 use crate::backend::local::store::kind::{DEPLOYMENT, POD};
-use crate::world::SCRAPE;
+use crate::world::{SCRAPE, may_be_read};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
@@ -176,7 +176,7 @@ fn target(site: &Site, entry: &Entry) -> Option<Target> {
         labels: labels(value),
         ready: is_ready(value),
         gateway: is_gateway(entry),
-        scraped: annotation(SCRAPE) != Some("false"),
+        scraped: may_be_read(annotation(SCRAPE)),
         address: value["status"]["podIP"].as_str()?.to_owned(),
         admin: site.mesh.is_some().then(|| folder.join("admin.sock")),
         app,
