@@ -188,16 +188,18 @@ async fn given(name: &str, yes_really: bool, settings: &Settings) -> Vec<Finding
 
 /// How images that are built here come into a cluster of somebody else's.
 async fn way(nodes: Vec<String>, settings: &Settings) -> Finding {
-    if Loader::of_nodes(nodes).await.is_some() {
-        return Finding::good("images", "loaded: the nodes are containers of the engine here");
-    }
-    let Some(registry) = &settings.images.registry else {
-        let text = "worlds that build theirs need a place to push them to: `registry` under [images] in meshquake.toml";
-        return Finding::note("images", text);
-    };
-    match Engine::find() {
-        Ok(_) => Finding::good("images", format!("pushed to {registry} by the engine here")),
-        Err(error) => Finding::missing("images", chain(&error)),
+    match (&settings.images.registry, Engine::find()) {
+        (Some(registry), Ok(_)) => {
+            Finding::good("images", format!("pushed to {registry} by the engine here"))
+        }
+        (Some(_), Err(error)) => Finding::missing("images", chain(&error)),
+        (None, _) if Loader::of_nodes(nodes).await.is_some() => {
+            Finding::good("images", "loaded: the nodes are containers of the engine here")
+        }
+        (None, _) => {
+            let text = "worlds that build theirs need a place to push them to: `registry` under [images] in meshquake.toml";
+            Finding::note("images", text)
+        }
     }
 }
 

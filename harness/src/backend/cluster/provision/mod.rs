@@ -226,7 +226,11 @@ pub async fn stand(choice: &Choice, settings: &Settings, tell: Tell<'_>) -> Resu
                 versions: vec![("kubernetes".to_owned(), kubernetes), ("istio".to_owned(), istio.version)],
                 made: false,
                 took: vec![Step::new("API", began)],
-                loader: Loader::of_nodes(nodes).await,
+                loader: match settings.images.registry {
+                    // Who names a place for images means it.
+                    Some(_) => None,
+                    None => Loader::of_nodes(nodes).await,
+                },
             }))
         }
     };

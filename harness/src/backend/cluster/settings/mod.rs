@@ -25,7 +25,7 @@
 //! url = "http://127.0.0.1:9090" # or a person's own
 //! [images]
 //! build = "host"                # by cargo, or "dockerfile"; else as this machine can
-//! registry = "registry.example/team"   # where images go for `context`
+//! registry = "registry.example/team"   # where images go for `context`; else into nodes that are containers here
 //! ```
 //! Paths are relative to the file. Found by `--config`, `MESHQUAKE_CONFIG`, or in the working directory.
 
