@@ -44,6 +44,8 @@ mod measured;
 // A Prometheus in the cluster, asked as well.
 mod watched;
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
 use libtest_mimic::{Arguments, Trial};
 use site::Site;
 
@@ -84,6 +86,9 @@ const TESTS: &[Test] = &[
     ("no_way_through_to_pods", forwarded::no_way_through_to_pods),
 ];
 
+/// These want the Prometheus of `kind/addons/`.
+const ADDON: &[&str] = &["a_second_opinion"];
+
 fn main() {
     let mut arguments = Arguments::from_args();
     // There is one cluster.
@@ -96,7 +101,9 @@ fn main() {
             return vec![Trial::test(name, || Ok(())).with_ignored_flag(true)];
         }
         let missing = if arguments.list { None } else { tiers::missing(backend) };
-        TESTS.iter().map(|test| trial(backend, *test, missing.as_deref())).collect()
+        let no_addon = || if arguments.list { None } else { watched::missing() };
+        let missing_to = |name: &str| missing.clone().or_else(|| ADDON.contains(&name).then(no_addon)?);
+        TESTS.iter().map(|test| trial(backend, *test, missing_to(test.0).as_deref())).collect()
     });
     libtest_mimic::run(&arguments, trials.collect()).exit();
 }
@@ -105,8 +112,12 @@ fn trial(backend: &'static str, (name, test): Test, missing: Option<&str>) -> Tr
     match missing {
         None => Trial::test(format!("{backend}::{name}"), move || {
             let _alone = support::under_load();
-            test(&Site::new(backend));
-            Ok(())
+            let site = Site::new(backend);
+            let ended = catch_unwind(AssertUnwindSafe(|| test(&site)));
+            ended.map_err(|panic| {
+                site.clear();
+                resume_unwind(panic)
+            })
         }),
         Some(why) => {
             let name = format!("{backend}::{name} (skipped: {why})");

@@ -144,6 +144,14 @@ impl Site {
         });
     }
 
+    /// After a test that failed half-way: the next one begins with nothing.
+    pub fn clear(&self) {
+        for words in [&["heal"][..], &["down"]] {
+            // What cannot be taken back shows itself in the next test.
+            let _ = self.meshquake(words).output();
+        }
+    }
+
     /// Deletes an object that a test has made, and waits until it is gone.
     pub fn delete(&self, object: &ObjectRef) {
         self.wait(self.objects().delete(object)).expect("it can be deleted");

@@ -6,7 +6,6 @@ use std::process::Command;
 use http::Request;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
-use meshquake::backend::cluster::settings::Relabel;
 use meshquake::backend::objects::ObjectRef;
 use serde_json::{Value, json};
 
@@ -37,11 +36,12 @@ const ADDONS: &str = "meshquake-addons";
 
 pub fn a_second_opinion(site: &Site) {
     site.no_world();
-    site.ends(&["up", "pinning"], 0);
-    let pods = proxies(site);
-    prometheus(site, &pods);
     let folder = tempfile::tempdir().expect("a folder");
-    let mut run = UnderWay::begin(site, folder.path(), "seen", SEEN, &["--world-up"]);
+    let config = config_with(folder.path(), "prometheus", "addon = true").display().to_string();
+    site.ends(&["up", "pinning", "--config", &config], 0);
+    let pods = proxies(site);
+    reads(site, pods.len());
+    let mut run = UnderWay::begin(site, folder.path(), "seen", SEEN, &["--world-up", "--config", &config]);
     run.held();
     let opinions = run.told("second-opinion");
     let of = |name: &str| {
@@ -64,8 +64,7 @@ pub fn a_second_opinion(site: &Site) {
     let strict = ObjectRef::new("security.istio.io/v1", "PeerAuthentication", "pinning", "default");
     let strict = site.get(&strict).expect("the world's own");
     assert_eq!(strict["spec"]["mtls"]["mode"], "STRICT");
-    let up = ask(site, "up == 1");
-    assert_eq!(up.len(), pods.len(), "{up:?}");
+    reads(site, pods.len());
     // The API server has no certificate of the mesh: it stands for everybody else.
     for pod in pods.iter().filter(|pod| pod.metadata.namespace.as_deref() == Some("pinning")) {
         let name = pod.metadata.name.as_deref().expect("a name");
@@ -80,7 +79,21 @@ pub fn a_second_opinion(site: &Site) {
     }
     site.ends(&["down"], 0);
     site.no_world();
+
+    // Of pods that say that nobody should read them, it reads none: the gateway is left.
+    site.ends(&["up", "pinning", "--overlay", "no-metrics", "--config", &config], 0);
+    reads(site, 1);
+    site.ends(&["down"], 0);
+    site.no_world();
     gone(site);
+}
+
+/// Waits until it has found so many proxies and reads them all.
+fn reads(site: &Site, proxies: usize) {
+    until("all proxies read", PATIENCE, || {
+        let (known, up) = (ask(site, "up").len(), ask(site, "up == 1").len());
+        if (known, up) == (proxies, proxies) { Ok(()) } else { Err(format!("{up} of {known} known ones")) }
+    });
 }
 
 pub fn no_second_opinion(site: &Site) {
@@ -110,37 +123,20 @@ fn proxies(site: &Site) -> Vec<Pod> {
     [list("pinning", ""), list("istio-system", "istio=ingressgateway")].concat()
 }
 
-/// The add-on with the suite's relabel rules, told which pods there are: not every build of Prometheus can look for
-/// them itself.
-fn prometheus(site: &Site, pods: &[Pod]) {
+/// Why there can be no add-on here: its image is neither on this machine nor to be had.
+pub fn missing() -> Option<String> {
     let text =
         std::fs::read_to_string(support::root().join("kind/addons/prometheus.yaml")).expect("the add-on");
-    let rules = &site.settings.metrics.relabel;
-    for document in meshquake::yaml::parse(&text, "the add-on").expect("YAML") {
-        let mut object = document.to_json();
-        if let Some(config) = object["data"]["prometheus.yml"].as_str() {
-            let mut config = meshquake::yaml::parse(config, "its configuration").expect("YAML")[0].to_json();
-            let job = config["scrape_configs"][0].as_object_mut().expect("a job");
-            job.remove("kubernetes_sd_configs");
-            job.remove("relabel_configs");
-            let known = pods.iter().map(|pod| {
-                let address =
-                    pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).expect("an address");
-                let labels = json!({"pod": pod.metadata.name, "namespace": pod.metadata.namespace});
-                json!({"targets": [format!("{address}:15020")], "labels": labels})
-            });
-            job.insert("static_configs".to_owned(), known.collect());
-            let all = job["metric_relabel_configs"].as_array_mut().expect("rules");
-            all.extend(rules.iter().map(Relabel::to_prometheus));
-            object["data"]["prometheus.yml"] = json!(config.to_string());
-        }
-        site.wait(site.objects().apply(&object)).expect("applied");
-    }
-    until("Prometheus ready", PATIENCE, || {
-        let deployment = site.get(&ObjectRef::new("apps/v1", "Deployment", ADDONS, "prometheus"));
-        let status = deployment.map(|found| found["status"].clone()).unwrap_or_default();
-        if status["readyReplicas"] == 1 { Ok(()) } else { Err(status.to_string()) }
+    let documents = meshquake::yaml::parse(&text, "the add-on").expect("YAML");
+    let images = documents.iter().map(meshquake::yaml::Node::to_json).filter_map(|object| {
+        object.pointer("/spec/template/spec/containers/0/image").and_then(Value::as_str).map(str::to_owned)
     });
+    let engine = |words: &[&str]| {
+        Command::new("docker").args(words).output().is_ok_and(|output| output.status.success())
+    };
+    let mut images =
+        images.filter(|image| !engine(&["image", "inspect", image]) && !engine(&["pull", "--quiet", image]));
+    images.next().map(|image| format!("there is no image {image} here, and none to be pulled"))
 }
 
 /// What it says to a query now.

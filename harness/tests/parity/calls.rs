@@ -7,7 +7,7 @@ use meshquake::load::journey::{Journeys, Method};
 use meshquake::world::{Deployment, World};
 
 /// A path that only v2 of the shop's services has, one that nobody has, and a host that nobody knows.
-const V2_ONLY: &str = "/v2/chain";
+pub const V2_ONLY: &str = "/v2/chain";
 const NOBODYS_PATH: &str = "/nobody/has/this";
 const NOBODYS_HOST: &str = "nobody.example";
 

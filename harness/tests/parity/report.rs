@@ -123,7 +123,7 @@ const VERDICTS: &str = "
 const TAIL: &str = "
 ## What is not compared
 
-- `AuthorizationPolicy`: `local` does not have it yet. Who is denied here is a caller without a certificate under `STRICT`.
+- `RequestAuthentication` and policies that speak of tokens or addresses: `local` does not have them yet.
 - gRPC, TCP, HTTPS, and ports that a Service does not have: the world has none of the first, and the last is not a call.
 - Istio's own statistics filter: the cluster's Envoy is a stock build, whose access logger writes the metrics.
 - The world's overlays, other than by the scenarios that use them.

@@ -21,6 +21,7 @@ pub enum Situation {
     Strict,
     Permissive,
     Disabled,
+    Access,
     Abort,
     Delay,
     Timeout,
@@ -33,10 +34,11 @@ pub enum Situation {
 const GONE_LIMIT: Duration = Duration::from_secs(60);
 
 impl Situation {
-    pub const ALL: [Situation; 9] = [
+    pub const ALL: [Situation; 10] = [
         Situation::Strict,
         Situation::Permissive,
         Situation::Disabled,
+        Situation::Access,
         Situation::Abort,
         Situation::Delay,
         Situation::Timeout,
@@ -51,6 +53,7 @@ impl Situation {
             Situation::Strict => "strict",
             Situation::Permissive => "permissive",
             Situation::Disabled => "disabled",
+            Situation::Access => "access",
             Situation::Abort => "abort",
             Situation::Delay => "delay",
             Situation::Timeout => "timeout",
@@ -67,6 +70,10 @@ impl Situation {
             }
             Situation::Permissive => "PeerAuthentication `PERMISSIVE`",
             Situation::Disabled => "PeerAuthentication `DISABLE`",
+            Situation::Access => {
+                "AuthorizationPolicies: the last callee allows `GET` to its caller, and one path to all; that caller \
+                 denies another path to all; also wrong paths, methods and hosts"
+            }
             Situation::Abort => {
                 "a mesh abort, 503 for every call from v1 of the last caller to the last callee"
             }
@@ -80,7 +87,7 @@ impl Situation {
 
     pub fn calls(self, world: &World, brief: bool) -> Vec<Asked> {
         let mut calls = match self {
-            Situation::Strict => calls::all(world),
+            Situation::Strict | Situation::Access => calls::all(world),
             _ if brief => calls::first_of_each(world),
             _ => calls::ordinary(world),
         };
@@ -97,6 +104,7 @@ impl Situation {
             Situation::Strict => {}
             Situation::Permissive => authentication(stage, "PERMISSIVE", undos).await?,
             Situation::Disabled => authentication(stage, "DISABLE", undos).await?,
+            Situation::Access => access(stage, &last, undos).await?,
             Situation::Abort => {
                 let fault = Fault::Abort { status: 503, percent: 100.0 };
                 let scope = Scope { from: last.caller.labels.clone(), ..Scope::default() };
@@ -186,6 +194,27 @@ async fn authentication(stage: &Stage, mode: &str, undos: &mut Vec<Undo>) -> Res
         let mut after = before.clone();
         after["spec"]["mtls"]["mode"] = json!(mode);
         change(stage, before, after, undos).await?;
+    }
+    Ok(())
+}
+
+/// One policy that allows and one that denies.
+async fn access(stage: &Stage, last: &Last, undos: &mut Vec<Undo>) -> Result<(), String> {
+    let Deployment { namespace, service_account, .. } = &last.caller;
+    let caller = format!("cluster.local/ns/{namespace}/sa/{service_account}");
+    let allowed = json!({"rules": [
+        {"from": [{"source": {"principals": [caller]}}], "to": [{"operation": {"methods": ["GET"]}}]},
+        {"to": [{"operation": {"paths": [calls::V2_ONLY]}}]},
+    ]});
+    let denied = json!({"action": "DENY", "rules": [{"to": [{"operation": {"paths": ["/nobody/*"]}}]}]});
+    for (name, one, mut spec) in
+        [("parity-allowed", &last.callees[0], allowed), ("parity-denied", &last.caller, denied)]
+    {
+        spec["selector"] = json!({"matchLabels": {"app": one.app()}});
+        let policy = json!({"apiVersion": "security.istio.io/v1", "kind": "AuthorizationPolicy",
+            "metadata": {"name": name, "namespace": one.namespace}, "spec": spec});
+        undos.push(Undo::Delete { object: ObjectRef::of(&policy) });
+        stage.backend.objects().create(&policy).await.map_err(|error| error.to_string())?;
     }
     Ok(())
 }

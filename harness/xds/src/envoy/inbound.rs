@@ -19,10 +19,10 @@ use envoy_types::pb::envoy::extensions::filters::network::http_connection_manage
 
 use super::clusters::inbound_name;
 use super::listeners::{http_filter, http_filter_of, manager, tcp_filter};
-use super::peer_metadata;
 use super::proto::{address, any, boolean, duration, uint32};
 use super::telemetry::Side;
 use super::tls::{self, ALPN};
+use super::{peer_metadata, rbac};
 use crate::intent::{Inbound, ProxyIntent};
 use crate::model::{Mode, Protocol};
 
@@ -55,7 +55,7 @@ fn chains(inbound: &Inbound, intent: &ProxyIntent) -> Vec<FilterChain> {
             application_protocols: alpn.iter().map(|&name| name.to_owned()).collect(),
             ..FilterChainMatch::default()
         }),
-        filters: vec![app(inbound, intent, true)],
+        filters: app(inbound, intent, true),
         transport_socket: Some(tls::downstream(http)),
         ..FilterChain::default()
     };
@@ -65,7 +65,7 @@ fn chains(inbound: &Inbound, intent: &ProxyIntent) -> Vec<FilterChain> {
             transport_protocol: transport_protocol.to_owned(),
             ..FilterChainMatch::default()
         }),
-        filters: vec![app(inbound, intent, false)],
+        filters: app(inbound, intent, false),
         ..FilterChain::default()
     };
     match inbound.mode {
@@ -82,19 +82,24 @@ fn chains(inbound: &Inbound, intent: &ProxyIntent) -> Vec<FilterChain> {
     }
 }
 
-/// On to the app; `mutual` says whether the caller has shown a certificate.
-fn app(inbound: &Inbound, intent: &ProxyIntent, mutual: bool) -> Filter {
+/// On to the app, for whoever may; `mutual` says whether the caller has shown a certificate.
+fn app(inbound: &Inbound, intent: &ProxyIntent, mutual: bool) -> Vec<Filter> {
     let side = Side::Destination(intent, inbound);
     let cluster = inbound_name(inbound.port);
     if !inbound.protocol.is_http() {
-        return tcp_filter(&[(cluster, 0)], side);
+        let mut filters = rbac::tcp(&intent.authorization);
+        filters.push(tcp_filter(&[(cluster, 0)], side));
+        return filters;
     }
     use http_connection_manager::{ForwardClientCertDetails, SetCurrentClientCertDetails};
     let details = match mutual {
         true => ForwardClientCertDetails::AppendForward,
         false => ForwardClientCertDetails::Sanitize,
     };
-    http_filter(HttpConnectionManager {
+    let mut http_filters = vec![http_filter_of(peer_metadata::FILTER, any(peer_metadata::reader()))];
+    http_filters.extend(rbac::http(&intent.authorization));
+    http_filters.push(http_filter_of("envoy.filters.http.router", any(Router::default())));
+    vec![http_filter(HttpConnectionManager {
         use_remote_address: boolean(false),
         forward_client_cert_details: details.into(),
         set_current_client_cert_details: mutual.then(|| SetCurrentClientCertDetails {
@@ -106,12 +111,9 @@ fn app(inbound: &Inbound, intent: &ProxyIntent, mutual: bool) -> Filter {
         route_specifier: Some(http_connection_manager::RouteSpecifier::RouteConfig(routes(
             inbound, &cluster,
         ))),
-        http_filters: vec![
-            http_filter_of(peer_metadata::FILTER, any(peer_metadata::reader())),
-            http_filter_of("envoy.filters.http.router", any(Router::default())),
-        ],
+        http_filters,
         ..manager("inbound", side)
-    })
+    })]
 }
 
 /// Everything goes to the app, without a timeout.

@@ -24,7 +24,7 @@ use envoy_types::pb::google::protobuf::Any;
 use super::interception::Interception;
 use super::proto::{address, ads, any, boolean, duration};
 use super::telemetry::Side;
-use super::{Error, access_log, tcp_log};
+use super::{Error, access_log, rbac, tcp_log};
 use crate::intent::{Entry, Outbound, OutboundKind, ProxyIntent};
 
 pub const FAULT_FILTER: &str = "envoy.filters.http.fault";
@@ -68,6 +68,8 @@ pub fn entry(entry: &Entry, intent: &ProxyIntent) -> Listener {
         preserve_external_request_id: true,
         ..by_table("gateway", &entry.table, Side::Source(intent))
     };
+    let http_filters = [rbac::http(&intent.authorization), manager.http_filters].concat();
+    let manager = HttpConnectionManager { http_filters, ..manager };
     let mut listens = entry.listens.iter().map(|at| address(*at));
     Listener {
         name: format!("gateway|{}", entry.port),
@@ -169,6 +171,6 @@ fn remember_service(service: &str) -> Filter {
     network_filter("envoy.filters.network.set_filter_state", any(config))
 }
 
-fn network_filter(name: &str, config: Any) -> Filter {
+pub fn network_filter(name: &str, config: Any) -> Filter {
     Filter { name: name.to_owned(), config_type: Some(filter::ConfigType::TypedConfig(config)) }
 }

@@ -17,6 +17,7 @@ mod interception;
 mod listeners;
 mod peer_metadata;
 mod proto;
+mod rbac;
 mod routes;
 mod tcp_log;
 mod telemetry;

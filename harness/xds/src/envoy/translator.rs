@@ -47,6 +47,7 @@ impl Translator {
             previous.intent.peer == intent.peer
                 && previous.intent.address == intent.address
                 && previous.intent.disabled_metrics.keys().eq(intent.disabled_metrics.keys())
+                && previous.intent.authorization == intent.authorization
                 && previous.interception == *interception
         });
         let mut out = Builder { previous, snapshot: Snapshot::new() };

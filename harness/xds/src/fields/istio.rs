@@ -1,5 +1,6 @@
 //! Istio's kinds: which have a table, which are refused by name.
 
+use super::authorization_policy::AUTHORIZATION_POLICY;
 use super::destination_rule::DESTINATION_RULE;
 use super::gateway::GATEWAY;
 use super::peer_authentication::PEER_AUTHENTICATION;
@@ -9,11 +10,10 @@ use super::{Field, KindTable, METADATA, Shape, honoured, inert};
 
 /// The tables of Istio's kinds.
 pub const ISTIO: &[&KindTable] =
-    &[&DESTINATION_RULE, &GATEWAY, &PEER_AUTHENTICATION, &TELEMETRY, &VIRTUAL_SERVICE];
+    &[&AUTHORIZATION_POLICY, &DESTINATION_RULE, &GATEWAY, &PEER_AUTHENTICATION, &TELEMETRY, &VIRTUAL_SERVICE];
 
 /// Istio's kinds that no part of meshquake translates yet.
 pub const REFUSED_KINDS: &[&str] = &[
-    "AuthorizationPolicy",
     "EnvoyFilter",
     "ProxyConfig",
     "RequestAuthentication",

@@ -8,6 +8,7 @@
 //!                └────► Support                 what is done with it
 //! ```
 
+mod authorization_policy;
 mod check;
 mod destination_rule;
 mod duration;

@@ -27,6 +27,7 @@ impl Mesh {
         for (pod, peer) in fleet.pods.iter().zip(book.peers()) {
             let mut intent = empty(&pod.pod, &pod.namespace, Role::Sidecar, peer, pod.address);
             intent.disabled_metrics = self.disabled_metrics(&pod.namespace, &pod.labels);
+            intent.authorization = self.authorization(&pod.namespace, &pod.labels);
             self.sidecar(pod, &mut book, &mut intent);
             intents.insert(intent.id.clone(), intent);
         }
@@ -34,6 +35,7 @@ impl Mesh {
             let peer = peer(self, &proxy.workload, &proxy.namespace, &proxy.service_account, &proxy.labels);
             let mut intent = empty(&proxy.pod, &proxy.namespace, Role::Gateway, peer, proxy.address);
             intent.disabled_metrics = self.disabled_metrics(&proxy.namespace, &proxy.labels);
+            intent.authorization = self.authorization(&proxy.namespace, &proxy.labels);
             self.gateway(proxy, &mut book, &mut intent);
             intents.insert(intent.id.clone(), intent);
         }
@@ -48,6 +50,7 @@ fn empty(pod: &str, namespace: &str, role: Role, peer: Arc<Peer>, address: std::
         peer,
         address,
         disabled_metrics: BTreeMap::new(),
+        authorization: Vec::new(),
         inbound: Vec::new(),
         outbound: Vec::new(),
         entries: Vec::new(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{OutboundKind, ProxyIntent, Role, Route, RouteAction};
-use crate::model::{AbortStatus, Headers, Mode, Reporter, RequestMatch, Retries, StringMatch};
+use crate::model::{AbortStatus, Action, Headers, Mode, Reporter, RequestMatch, Retries, StringMatch};
 use crate::source::Place;
 
 impl fmt::Display for ProxyIntent {
@@ -19,6 +19,17 @@ impl fmt::Display for ProxyIntent {
                 Reporter::Destination => "destination",
             };
             writeln!(f, "  no istio_{} as {reporter} ({place})", metric.name())?;
+        }
+        for policy in &self.authorization {
+            let action = match policy.action {
+                Action::Deny => "deny",
+                Action::Allow => "allow",
+            };
+            let rules = match policy.rules.len() {
+                1 => "1 rule".to_owned(),
+                count => format!("{count} rules"),
+            };
+            writeln!(f, "  {action} by {rules} of {} ({})", policy.id, policy.place)?;
         }
         for inbound in &self.inbound {
             let mode = match inbound.mode {

@@ -29,8 +29,8 @@ pub use build::Fleet;
 pub use clusters::ClusterBook;
 
 use crate::model::{
-    DisabledMetrics, Fault, Headers, Mode, ObjectId, Percent, Protocol, Redirect, RequestMatch, Retries,
-    Rewrite, TrafficPolicy,
+    AuthorizationPolicy, DisabledMetrics, Fault, Headers, Mode, ObjectId, Percent, Protocol, Redirect,
+    RequestMatch, Retries, Rewrite, TrafficPolicy,
 };
 use crate::source::Place;
 
@@ -44,6 +44,8 @@ pub struct ProxyIntent {
     pub address: IpAddr,
     /// Which of Istio's metrics it does not write.
     pub disabled_metrics: DisabledMetrics,
+    /// Who may call it: those that deny first.
+    pub authorization: Vec<Arc<AuthorizationPolicy>>,
     pub inbound: Vec<Inbound>,
     pub outbound: Vec<Outbound>,
     pub entries: Vec<Entry>,

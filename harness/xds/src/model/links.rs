@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::http::{Destination, HttpAction, SourceMatch};
 use super::service::is_subset;
 use super::virtual_service::{MESH, VirtualService};
-use super::{DestinationRule, Findings, Mesh, ObjectId, Telemetry, Template, host_matches};
+use super::{Action, DestinationRule, Findings, Mesh, ObjectId, Telemetry, Template, host_matches};
 use crate::fields::nearest;
 use crate::source::{Place, Problem, Problems};
 
@@ -200,16 +200,27 @@ impl Links<'_> {
                 self.findings.warnings.push(Problem::new(&service.place, title));
             }
         }
-        let policies = self.mesh.peer_authentications.iter();
-        for policy in policies.filter(|policy| !policy.selector.is_empty()) {
-            let hit = |pod: &Template| {
-                pod.namespace == policy.id.namespace && is_subset(&policy.selector, &pod.labels)
-            };
-            if self.nobody(hit) {
-                let selector = show(&policy.selector);
-                let title = format!("PeerAuthentication {} selects no workload ({selector})", policy.id);
+        for policy in &self.mesh.peer_authentications {
+            self.selects("PeerAuthentication", &policy.id, &policy.selector, &policy.place);
+        }
+        for policy in &self.mesh.authorization_policies {
+            // In the root namespace it selects from the whole mesh, gateways as well, which stand in no file.
+            if policy.id.namespace != self.mesh.settings.root_namespace {
+                self.selects("AuthorizationPolicy", &policy.id, &policy.selector, &policy.place);
+            }
+            if policy.action == Action::Deny && policy.rules.is_empty() {
+                let title = format!("AuthorizationPolicy {} has no rule, so it denies nothing", policy.id);
                 self.findings.warnings.push(Problem::new(&policy.place, title));
             }
+        }
+    }
+
+    /// Warns of a policy for certain workloads of its namespace where there are none.
+    fn selects(&mut self, kind: &str, id: &ObjectId, selector: &BTreeMap<String, String>, place: &Place) {
+        let hit = |pod: &Template| pod.namespace == id.namespace && is_subset(selector, &pod.labels);
+        if !selector.is_empty() && self.nobody(hit) {
+            let title = format!("{kind} {id} selects no workload ({})", show(selector));
+            self.findings.warnings.push(Problem::new(place, title));
         }
     }
 
@@ -231,13 +242,9 @@ impl Links<'_> {
                 }
                 continue;
             }
-            let hit =
-                |pod: &Template| pod.namespace == namespace && is_subset(&telemetry.selector, &pod.labels);
             // Gateways are there too, and stand in no file.
-            if namespace != root && self.nobody(hit) {
-                let selector = show(&telemetry.selector);
-                let title = format!("Telemetry {} selects no workload ({selector})", telemetry.id);
-                self.findings.warnings.push(Problem::new(&telemetry.place, title));
+            if namespace != root {
+                self.selects("Telemetry", &telemetry.id, &telemetry.selector, &telemetry.place);
             }
         }
     }

@@ -6,12 +6,13 @@
 //!               ▼                      ▼                     ▼
 //!            Gateway                Template / Workload ◄────┘
 //!                                      ▲ selector
-//!                                PeerAuthentication, Telemetry
+//!                  AuthorizationPolicy, PeerAuthentication, Telemetry
 //! ```
 //!
 //! What a person wrote is checked here once, and against everything else in the mesh; behind it there are only
 //! checked values. Pods are facts of the run and come later, see [`Workload`].
 
+mod authorization;
 mod destination_rule;
 mod gateway;
 mod host;
@@ -29,7 +30,9 @@ mod virtual_service;
 mod workload;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+pub use authorization::{AccessRule, Action, Attribute, AuthorizationPolicy, Demand, Pattern};
 pub use destination_rule::{DestinationRule, Subset};
 pub use gateway::{Gateway, Server, ServerHost};
 pub use host::{ObjectId, host_matches};
@@ -89,6 +92,7 @@ pub struct Mesh {
     pub gateways: BTreeMap<ObjectId, Gateway>,
     pub peer_authentications: Vec<PeerAuthentication>,
     pub telemetries: Vec<Telemetry>,
+    pub authorization_policies: Vec<Arc<AuthorizationPolicy>>,
 }
 
 /// What is worth saying about a mesh that is not wrong.
@@ -125,6 +129,7 @@ impl Mesh {
             gateways: BTreeMap::new(),
             peer_authentications: Vec::new(),
             telemetries: Vec::new(),
+            authorization_policies: Vec::new(),
         };
         let mut parts: Vec<&Part> = parts.into_iter().collect();
         // Istio prefers the oldest of several objects; the name decides between those of one second.

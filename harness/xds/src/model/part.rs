@@ -1,8 +1,10 @@
 //! What one object says of the mesh by itself, read and checked without a look at the others.
 
+use std::sync::Arc;
+
 use super::{
-    DestinationRule, Gateway, Mesh, PeerAuthentication, Service, Settings, Telemetry, Template,
-    VirtualService,
+    AuthorizationPolicy, DestinationRule, Gateway, Mesh, PeerAuthentication, Service, Settings, Telemetry,
+    Template, VirtualService,
 };
 use crate::fields::{self, InertUse, REFUSED_KINDS};
 use crate::object::Object;
@@ -30,6 +32,7 @@ pub(super) enum Said {
     Gateway(Gateway),
     Telemetry(Telemetry),
     PeerAuthentication(PeerAuthentication),
+    AuthorizationPolicy(Arc<AuthorizationPolicy>),
 }
 
 impl Part {
@@ -82,6 +85,9 @@ impl Part {
             }
             "Gateway" => Said::Gateway(Gateway::read(object)),
             "Telemetry" => Said::Telemetry(Telemetry::read(object)),
+            "AuthorizationPolicy" => {
+                Said::AuthorizationPolicy(Arc::new(AuthorizationPolicy::read(object, problems)))
+            }
             _ => Said::PeerAuthentication(PeerAuthentication::read(object, problems)),
         })
     }
@@ -101,6 +107,7 @@ impl Mesh {
             }
             Said::Telemetry(telemetry) => self.telemetries.push(telemetry),
             Said::PeerAuthentication(policy) => self.peer_authentications.push(policy),
+            Said::AuthorizationPolicy(policy) => self.authorization_policies.push(policy),
         }
     }
 }

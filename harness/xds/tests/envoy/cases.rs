@@ -1,5 +1,6 @@
 //! The cases by topic.
 
+mod access;
 mod chain;
 mod changes;
 mod faults;
@@ -24,6 +25,10 @@ macro_rules! cases {
 }
 
 cases! {
+    access::requests_are_allowed_by_caller_and_by_what_they_ask,
+    access::what_is_denied_stays_denied,
+    access::connections_are_allowed_by_caller,
+    access::a_gateway_has_policies_too,
     chain::versions_stay_apart_under_mutual_tls,
     chain::both_sides_report_with_istios_labels,
     changes::a_change_of_routes_is_in_force_when_it_is_acknowledged,

@@ -5,7 +5,8 @@
 
 use meshquake_xds::fields::{ISTIO, REFUSED_KINDS, markdown, rows};
 
-const KNOWN: [(&str, &str); 5] = [
+const KNOWN: [(&str, &str); 6] = [
+    ("AuthorizationPolicy", include_str!("istio-fields/AuthorizationPolicy.txt")),
     ("DestinationRule", include_str!("istio-fields/DestinationRule.txt")),
     ("Gateway", include_str!("istio-fields/Gateway.txt")),
     ("PeerAuthentication", include_str!("istio-fields/PeerAuthentication.txt")),

@@ -142,3 +142,52 @@ fn where_only_routes_change_clusters_stay_the_same_value() {
         assert!(Arc::ptr_eq(&intent.endpoints, &after[id].endpoints), "{id}");
     }
 }
+
+#[test]
+fn a_workload_goes_by_the_policies_that_select_it() {
+    let mut objects = pinning();
+    objects.extend(crate::support::objects(
+        "access.yaml",
+        "apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: nothing-else}
+spec: {}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: no-admin, namespace: istio-system}
+spec: {action: DENY, rules: [{to: [{operation: {paths: [/admin*]}}]}, {to: [{operation: {ports: ['9000']}}]}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: readers}
+spec:
+  selector: {matchLabels: {app: microservice-b}}
+  rules: [{to: [{operation: {methods: [GET]}}]}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: only-told, annotations: {istio.io/dry-run: 'true'}}
+spec: {action: DENY, rules: [{}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: elsewhere, namespace: other}
+spec: {}
+",
+        "pinning",
+    ));
+    let (mesh, _) = Mesh::from_objects(&objects, Settings::default()).expect("the world is good");
+    let intents = mesh.intents(&fleet(&objects, [10, 0]));
+    let access = |proxy: &str| {
+        let text = intents[proxy].to_string();
+        let lines = text.lines().filter(|line| line.contains(" by ") && line.contains(" of "));
+        lines.map(|line| line.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let denied = "deny by 2 rules of istio-system/no-admin (access.yaml:6)";
+    let all = "allow by 0 rules of pinning/nothing-else (access.yaml:1)";
+    let readers = "allow by 1 rule of pinning/readers (access.yaml:11)";
+    assert_eq!(access("microservice-a-v1-1.pinning"), [denied, all]);
+    assert_eq!(access("microservice-b-v1-3.pinning"), [denied, all, readers]);
+    assert_eq!(access("gateway-1.istio-system"), [denied]);
+}

@@ -299,3 +299,51 @@ spec: {}
 "
     ));
 }
+
+#[test]
+fn policies_of_access_that_cannot_be_followed() {
+    assert_snapshot!(problems(
+        "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: tokens}
+spec:
+  action: CUSTOM
+  provider: {name: mine}
+  rules:
+    - from: [{source: {requestPrincipals: ['*'], ipBlocks: [10.0.0.0/8]}}]
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: vague}
+spec:
+  rules:
+    - from: []
+      to: [{operation: {}}]
+      when: [{key: source.principle, values: [x]}, {key: connection.sni}]
+    - to: [{operation: {ports: [http, '0', '80'], paths: ['books/{*}', '/books/{*}*', '/books/{**}']}}]
+"
+    ));
+}
+
+#[test]
+fn policies_of_access_that_are_doubtful() {
+    assert_snapshot!(problems(
+        "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: nobody}
+spec: {selector: {matchLabels: {app: nobody}}}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: nothing}
+spec: {action: DENY}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: gateway, namespace: istio-system}
+spec: {selector: {matchLabels: {istio: ingressgateway}}}
+"
+    ));
+}

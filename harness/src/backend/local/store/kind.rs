@@ -32,6 +32,10 @@ const fn networking(kind: &'static str, plural: &'static str) -> Kind {
     Kind { group, versions: ISTIO, plural, kind, namespaced: true, access: Access::Written }
 }
 
+const fn security(kind: &'static str, plural: &'static str) -> Kind {
+    Kind { group: "security.istio.io", versions: &["v1", "v1beta1"], ..networking(kind, plural) }
+}
+
 pub static NAMESPACE: Kind = Kind { namespaced: false, ..core("Namespace", "namespaces", Access::Written) };
 pub static SERVICE_ACCOUNT: Kind = core("ServiceAccount", "serviceaccounts", Access::Written);
 pub static CONFIG_MAP: Kind = core("ConfigMap", "configmaps", Access::Written);
@@ -43,11 +47,8 @@ pub static DEPLOYMENT: Kind = Kind { group: "apps", ..core("Deployment", "deploy
 pub static VIRTUAL_SERVICE: Kind = networking("VirtualService", "virtualservices");
 pub static DESTINATION_RULE: Kind = networking("DestinationRule", "destinationrules");
 pub static GATEWAY: Kind = networking("Gateway", "gateways");
-pub static PEER_AUTHENTICATION: Kind = Kind {
-    group: "security.istio.io",
-    versions: &["v1", "v1beta1"],
-    ..networking("PeerAuthentication", "peerauthentications")
-};
+pub static PEER_AUTHENTICATION: Kind = security("PeerAuthentication", "peerauthentications");
+pub static AUTHORIZATION_POLICY: Kind = security("AuthorizationPolicy", "authorizationpolicies");
 pub static TELEMETRY: Kind = Kind {
     group: "telemetry.istio.io",
     versions: &["v1", "v1alpha1"],
@@ -55,7 +56,7 @@ pub static TELEMETRY: Kind = Kind {
 };
 
 /// All of them, in the order in which a world is applied.
-pub static KINDS: [&Kind; 13] = [
+pub static KINDS: [&Kind; 14] = [
     &NAMESPACE,
     &SERVICE_ACCOUNT,
     &CONFIG_MAP,
@@ -68,6 +69,7 @@ pub static KINDS: [&Kind; 13] = [
     &DESTINATION_RULE,
     &VIRTUAL_SERVICE,
     &PEER_AUTHENTICATION,
+    &AUTHORIZATION_POLICY,
     &TELEMETRY,
 ];
 
