@@ -109,6 +109,20 @@ pub fn all(world: &World) -> Vec<Asked> {
     all
 }
 
+/// Of all these, what the last two services of the chain are asked, by one of the journeys' paths and wrongly.
+pub fn at_the_end(world: &World) -> Vec<Asked> {
+    let ends: Vec<&String> = world.calls.last().into_iter().flat_map(|(from, to)| [from, to]).collect();
+    let first = paths(world).into_iter().next().map(|(_, path)| path);
+    let mut all = all(world);
+    all.retain(|asked| {
+        let of_the_end = matches!(&asked.target, Target::Service { name, .. } if ends.contains(&name));
+        let path =
+            [V2_ONLY, NOBODYS_PATH].contains(&asked.path.as_str()) || first.as_ref() == Some(&asked.path);
+        of_the_end && path && asked.host.is_none()
+    });
+    all
+}
+
 /// A caller without a sidecar, to a pod of each Deployment.
 pub fn from_outside(world: &World) -> Vec<Asked> {
     let paths = paths(world);

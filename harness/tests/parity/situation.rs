@@ -87,6 +87,7 @@ impl Situation {
 
     pub fn calls(self, world: &World, brief: bool) -> Vec<Asked> {
         let mut calls = match self {
+            Situation::Access if brief => calls::at_the_end(world),
             Situation::Strict | Situation::Access => calls::all(world),
             _ if brief => calls::first_of_each(world),
             _ => calls::ordinary(world),
