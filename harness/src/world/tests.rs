@@ -136,7 +136,7 @@ fn what_only_a_cluster_can_run_is_refused_on_local_alone() {
         "kind `PodDisruptionBudget`",
         "kind `NetworkPolicy`",
         "kind `PriorityClass`",
-        "field `spec.rules[].from[].source.ipBlocks` of AuthorizationPolicy",
+        "a condition on `source.ip`",
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }

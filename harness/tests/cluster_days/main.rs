@@ -101,8 +101,10 @@ fn main() {
             return vec![Trial::test(name, || Ok(())).with_ignored_flag(true)];
         }
         let missing = if arguments.list { None } else { tiers::missing(backend) };
-        let no_addon = || if arguments.list { None } else { watched::missing() };
-        let missing_to = |name: &str| missing.clone().or_else(|| ADDON.contains(&name).then(no_addon)?);
+        let missing_to = |name: &str| match &missing {
+            None if ADDON.contains(&name) && !arguments.list => watched::missing(backend),
+            missing => missing.clone(),
+        };
         TESTS.iter().map(|test| trial(backend, *test, missing_to(test.0).as_deref())).collect()
     });
     libtest_mimic::run(&arguments, trials.collect()).exit();

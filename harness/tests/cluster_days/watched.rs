@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::site::{PATIENCE, Site, config_with};
 use crate::support;
+use crate::tiers;
 use crate::under_way::UnderWay;
 use crate::until::until;
 
@@ -123,8 +124,9 @@ fn proxies(site: &Site) -> Vec<Pod> {
     [list("pinning", ""), list("istio-system", "istio=ingressgateway")].concat()
 }
 
-/// Why there can be no add-on here: its image is neither on this machine nor to be had.
-pub fn missing() -> Option<String> {
+/// Why there can be no add-on here: its image is neither on this machine nor to be had. Whoever demands the backend
+/// demands its add-on as well.
+pub fn missing(backend: &str) -> Option<String> {
     let text =
         std::fs::read_to_string(support::root().join("kind/addons/prometheus.yaml")).expect("the add-on");
     let documents = meshquake::yaml::parse(&text, "the add-on").expect("YAML");
@@ -136,7 +138,9 @@ pub fn missing() -> Option<String> {
     };
     let mut images =
         images.filter(|image| !engine(&["image", "inspect", image]) && !engine(&["pull", "--quiet", image]));
-    images.next().map(|image| format!("there is no image {image} here, and none to be pulled"))
+    let why = images.next().map(|image| format!("there is no image {image} here, and none to be pulled"))?;
+    assert!(!tiers::is_demanded(backend), "MESHQUAKE_REQUIRE names {backend}: {why}");
+    Some(why)
 }
 
 /// What it says to a query now.

@@ -10,7 +10,7 @@ use meshquake::backend::chaos::Misbehaviour;
 use meshquake::backend::objects::{ObjectRef, said, version_of};
 use meshquake::wait::{self, Seen};
 use meshquake::world::{Deployment, World};
-use meshquake_xds::model::ObjectId;
+use meshquake_xds::model::{ObjectId, Settings};
 use serde_json::{Value, json};
 
 use crate::calls::{self, Asked};
@@ -202,7 +202,8 @@ async fn authentication(stage: &Stage, mode: &str, undos: &mut Vec<Undo>) -> Res
 /// One policy that allows and one that denies.
 async fn access(stage: &Stage, last: &Last, undos: &mut Vec<Undo>) -> Result<(), String> {
     let Deployment { namespace, service_account, .. } = &last.caller;
-    let caller = format!("cluster.local/ns/{namespace}/sa/{service_account}");
+    let trusted = Settings::default().trust_domain;
+    let caller = format!("{trusted}/ns/{namespace}/sa/{service_account}");
     let allowed = json!({"rules": [
         {"from": [{"source": {"principals": [caller]}}], "to": [{"operation": {"methods": ["GET"]}}]},
         {"to": [{"operation": {"paths": [calls::V2_ONLY]}}]},

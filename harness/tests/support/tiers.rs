@@ -7,8 +7,7 @@ pub const BACKENDS: [&str; 3] = ["local", "kind", "k3d"];
 
 /// The backends that `MESHQUAKE_BACKENDS` or `MESHQUAKE_REQUIRE` asks for; `local` where nobody asks.
 pub fn backends() -> Vec<&'static str> {
-    let words = |variable: &str| std::env::var(variable).unwrap_or_default();
-    let asked = words("MESHQUAKE_BACKENDS");
+    let asked = std::env::var("MESHQUAKE_BACKENDS").unwrap_or_default();
     let asked = asked.split(',').map(str::trim).filter(|word| !word.is_empty()).collect::<Vec<_>>();
     for word in &asked {
         assert!(
@@ -17,10 +16,9 @@ pub fn backends() -> Vec<&'static str> {
             BACKENDS.join(", ")
         );
     }
-    let required = words("MESHQUAKE_REQUIRE");
     let wanted = |backend: &&str| match asked.as_slice() {
         [] if *backend == "local" => true,
-        asked => asked.contains(backend) || required.split(',').any(|tier| tier.trim() == *backend),
+        asked => asked.contains(backend) || is_demanded(backend),
     };
     BACKENDS.into_iter().filter(wanted).collect()
 }
@@ -38,8 +36,12 @@ pub fn missing(backend: &str) -> Option<String> {
         return None;
     }
     let why = if missing.is_empty() { said(&output) } else { missing };
-    let required = std::env::var("MESHQUAKE_REQUIRE").unwrap_or_default();
-    let demanded = required.split(',').any(|tier| tier.trim() == backend);
-    assert!(!demanded, "MESHQUAKE_REQUIRE names {backend}, and it cannot run: {why}");
+    assert!(!is_demanded(backend), "MESHQUAKE_REQUIRE names {backend}, and it cannot run: {why}");
     Some(why)
+}
+
+/// Whether a skip is a failure.
+pub fn is_demanded(backend: &str) -> bool {
+    let required = std::env::var("MESHQUAKE_REQUIRE").unwrap_or_default();
+    required.split(',').any(|tier| tier.trim() == backend)
 }

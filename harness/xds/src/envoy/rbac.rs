@@ -166,9 +166,10 @@ impl Logic for Permission {
                 permission(permission::Rule::Header(header(":authority", pattern, true)))
             }
             (Attribute::Sni, pattern) => permission(permission::Rule::RequestedServerName(text(pattern, ""))),
-            (Attribute::Port, Pattern::Exact(port)) => {
-                permission(permission::Rule::DestinationPort(port.parse().unwrap_or_default()))
-            }
+            (Attribute::Port, Pattern::Exact(port)) => match port.parse() {
+                Ok(port) => permission(permission::Rule::DestinationPort(port)),
+                Err(_) => Self::not(Self::any()),
+            },
             _ => Self::not(Self::any()),
         }
     }

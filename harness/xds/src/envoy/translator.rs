@@ -47,7 +47,6 @@ impl Translator {
             previous.intent.peer == intent.peer
                 && previous.intent.address == intent.address
                 && previous.intent.disabled_metrics.keys().eq(intent.disabled_metrics.keys())
-                && previous.intent.authorization == intent.authorization
                 && previous.interception == *interception
         });
         let mut out = Builder { previous, snapshot: Snapshot::new() };
@@ -70,11 +69,14 @@ impl Translator {
             };
             out.snapshot.insert(Kind::Endpoints, resource);
         }
+        let same_access = old.is_some_and(|old| old.authorization == intent.authorization);
         for port in &intent.inbound {
             let same = old.is_some_and(|old| old.inbound.contains(port));
             let name = clusters::inbound_name(port.port);
             out.put(Kind::Cluster, &name, same, || Ok(Resource::pack(clusters::inbound(port))))?;
-            out.put(Kind::Listener, &name, same, || Ok(Resource::pack(inbound::listener(port, &intent))))?;
+            out.put(Kind::Listener, &name, same && same_access, || {
+                Ok(Resource::pack(inbound::listener(port, &intent)))
+            })?;
         }
         for port in &intent.outbound {
             let same = old.is_some_and(|old| old.outbound.contains(port));
@@ -84,7 +86,7 @@ impl Translator {
             })?;
         }
         for entry in &intent.entries {
-            let same = old.is_some_and(|old| old.entries.contains(entry));
+            let same = same_access && old.is_some_and(|old| old.entries.contains(entry));
             let name = format!("gateway|{}", entry.port);
             out.put(Kind::Listener, &name, same, || Ok(Resource::pack(listeners::entry(entry, &intent))))?;
         }

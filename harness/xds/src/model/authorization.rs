@@ -273,16 +273,28 @@ impl Reader<'_> {
                 false => format!("{}/{text}", self.namespace),
             })),
             Attribute::Path if text.contains("{*}") || text.contains("{**}") => {
-                if text.starts_with('/') && !text.replace("{**}", "").replace("{*}", "").contains('*') {
+                if is_template(text) {
                     return Some(Pattern::Template(text.to_owned()));
                 }
                 let problem = Problem::new(node.place(), format!("`{text}` is not a template of paths"));
-                self.problems.push(problem.allowed("`/` and then words, `{*}` or `{**}` between slashes"));
+                let allowed = "`/` and then words, `{*}` or `{**}` between slashes; after `{**}` only words";
+                self.problems.push(problem.allowed(allowed));
                 None
             }
             _ => Some(Pattern::read(text)),
         }
     }
+}
+
+/// What Envoy takes: any other would be refused by the proxy, far from who wrote it.
+fn is_template(text: &str) -> bool {
+    let Some(path) = text.strip_prefix('/') else { return false };
+    let mut over = false;
+    path.split('/').all(|part| match part {
+        "{*}" => !over,
+        "{**}" => !std::mem::replace(&mut over, true),
+        word => !word.contains(['*', '{', '}']),
+    })
 }
 
 impl Mesh {

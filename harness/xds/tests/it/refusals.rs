@@ -321,7 +321,7 @@ spec:
     - from: []
       to: [{operation: {}}]
       when: [{key: source.principle, values: [x]}, {key: connection.sni}]
-    - to: [{operation: {ports: [http, '0', '80'], paths: ['books/{*}', '/books/{*}*', '/books/{**}']}}]
+    - to: [{operation: {ports: [http, '0', '80'], paths: ['books/{*}', '/books/{*}*', '/books/x{*}', '/{**}/{*}', '/{**}/end']}}]
 "
     ));
 }

@@ -50,7 +50,8 @@ pub fn watch(api: &Api, target: &Target, query: &Query) -> Result<Response, Fail
     let changes =
         stream::unfold(watcher, |mut watcher| async { watcher.next().await.map(|lines| (lines, watcher)) });
     let limit = query.timeout_seconds.map_or(LONG, Duration::from_secs);
-    let lines = stream::once(async { first }).chain(changes).take_until(tokio::time::sleep(limit));
+    let over = tokio::time::sleep(limit); // the limit itself
+    let lines = stream::once(async { first }).chain(changes).take_until(over);
     let body = Body::from_stream(lines.map(Ok::<_, std::convert::Infallible>));
     Ok(([(http::header::CONTENT_TYPE, "application/json")], body).into_response())
 }

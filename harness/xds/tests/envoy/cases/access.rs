@@ -62,6 +62,10 @@ pub async fn requests_are_allowed_by_caller_and_by_what_they_ask(envoy: PathBuf)
             &[("GET /books/1/pages/2/3", true), ("GET /books/1/2/pages/3", false)],
         ),
         (
+            "rules: [{to: [{operation: {paths: ['/{**}/end']}}]}]",
+            &[("GET /1/2/end", true), ("GET /1/2/end/3", false)],
+        ),
+        (
             "rules: [{from: [{source: {principals: [cluster.local/ns/shop/sa/a]}}], \
               to: [{operation: {methods: [POST]}}, {operation: {paths: [/either]}}]}]",
             &[("POST /", true), ("GET /either", true), ("GET /", false)],
