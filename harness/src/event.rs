@@ -3,9 +3,15 @@
 //! A run emits [`Event`]s; they are written to `events.jsonl` as they happen and are, with the samples, all that
 //! a report ever sees. A report never calls back into a run. Line 1 of the file is the [`Header`].
 
+pub mod log;
+
 use serde::{Deserialize, Serialize};
 
 use crate::verdict::{Outcome, Verdict};
+pub use log::{Events, now};
+
+/// The file in a run's folder that has them all.
+pub const EVENTS: &str = "events.jsonl";
 
 /// Raised whenever a reader of older files would misread newer ones.
 pub const SCHEMA: u32 = 1;

@@ -11,6 +11,7 @@ pub mod action;
 pub mod backend;
 pub mod bench;
 pub mod cli;
+pub mod error;
 pub mod event;
 pub mod finding;
 pub mod judge;

@@ -24,14 +24,12 @@ use tokio::sync::mpsc;
 use crate::backend::cluster::Begun;
 use crate::backend::cluster::settings::Settings;
 use crate::backend::{self, Backend};
-use crate::event::{Event, Phase, Record};
+use crate::event::{self, Event, Events, Phase, Record};
 use crate::report;
 use crate::scenario::{Deviation, Expectation, Scenario};
 use crate::verdict::{Cause, CauseKind, Outcome, Verdict};
-pub use folder::now;
-use folder::{Events, Folder};
+use folder::Folder;
 use stop::Stop;
-pub use timeline::chain;
 
 /// How to run, as far as the scenario does not say it.
 #[derive(Clone, Debug)]
@@ -91,6 +89,8 @@ impl Finished {
 pub enum Error {
     #[error(transparent)]
     Folder(#[from] folder::Error),
+    #[error(transparent)]
+    Events(#[from] event::log::Error),
     #[error(transparent)]
     Report(#[from] report::Error),
 }

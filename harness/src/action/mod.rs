@@ -14,18 +14,16 @@ pub mod misbehave;
 mod pick;
 pub mod proof;
 pub mod scale;
-pub mod undo;
 
 use std::time::Duration;
 
 use meshquake_xds::source::Place;
 use rand_chacha::ChaCha8Rng;
 
-use crate::backend::{Backend, chaos, objects};
+use crate::backend::{Backend, Undo, chaos, objects};
 use crate::judge::live::Live;
 use crate::verdict::CauseKind;
 pub use proof::Proof;
-pub use undo::Undo;
 
 /// How long the proxies may take to acknowledge a change.
 const CONVERGE_LIMIT: Duration = Duration::from_secs(15);

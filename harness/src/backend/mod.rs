@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod local;
 pub mod objects;
 mod pods;
+mod undo;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,12 +18,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::action::Undo;
-use crate::event::{Collected, WorldUp};
+use crate::event::{Collected, Events, WorldUp};
 use crate::judge::{Prometheus, Target};
 use crate::load::Host;
 use crate::problem::Problems;
-use crate::run::folder::Events;
 pub use crate::world::Images;
 use crate::world::World;
 use chaos::Switch;
@@ -30,6 +29,7 @@ use cluster::Begun;
 use cluster::settings::Settings;
 use objects::{Objects, PodFacts};
 pub use pods::Watching;
+pub use undo::Undo;
 
 /// Which backend is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,11 @@ impl Choice {
             Choice::Local => problems,
             Choice::Kind | Choice::K3d | Choice::Context { .. } => problems.split().0,
         }
+    }
+
+    /// Whether a world can be brought up here at all, as far as that shows before anything is started.
+    pub fn bears(&self, world: &World) -> Result<(), Problems> {
+        self.minds(world.beyond_local().clone()).into_result(())
     }
 
     /// What a command must say to mean this one; nothing where that needs no word.

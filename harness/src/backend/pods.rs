@@ -8,8 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::cluster::load::WORKER;
 use super::objects::{Objects, PodFacts};
-use crate::event::{Event, Pod};
-use crate::run::folder::Events;
+use crate::event::{Event, Events, Pod};
 
 /// Follows until it is dropped.
 pub struct Watching(JoinHandle<()>);

@@ -13,8 +13,8 @@ use super::{Which, on_cluster};
 use crate::backend::Choice;
 use crate::backend::local::{verbs, worlds};
 use crate::backend::objects::FIELD_MANAGER;
+use crate::error::chain;
 use crate::problem::{self, Problems};
-use crate::run::chain;
 use crate::verdict::Exit;
 use crate::yaml;
 

@@ -10,9 +10,10 @@ use super::print::{answer, answer_look, fail, tell};
 use crate::backend::Choice;
 use crate::backend::cluster::provision;
 use crate::bench::{self, Check, Measure, Plan, Report, markdown, report, table};
+use crate::error::chain;
 use crate::run::facts::quoted;
+use crate::run::folder;
 use crate::run::stop::Stop;
-use crate::run::{chain, folder};
 use crate::verdict::Exit;
 use crate::world::shown;
 

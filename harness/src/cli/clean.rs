@@ -7,7 +7,8 @@ use clap::Args;
 use super::print::{answer, fail};
 use super::reports;
 use crate::backend::local::dirs::Dirs;
-use crate::run::{self, chain};
+use crate::error::chain;
+use crate::run;
 use crate::verdict::Exit;
 
 #[derive(Args)]

@@ -8,8 +8,8 @@ use super::print::{fail, progress_look, tell};
 use crate::backend::Choice;
 use crate::backend::cluster::provision;
 use crate::backend::cluster::settings::Settings;
+use crate::error::chain;
 use crate::problem;
-use crate::run::chain;
 use crate::verdict::Exit;
 
 #[derive(Args, Clone, Debug)]

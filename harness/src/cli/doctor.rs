@@ -10,9 +10,10 @@ use crate::backend::cluster::provision;
 use crate::backend::cluster::settings::{ImageBuild, Settings};
 use crate::backend::local::dirs::Dirs;
 use crate::backend::local::worlds;
+use crate::error::chain;
 use crate::finding::{Finding, State};
 use crate::parts::{self, Part};
-use crate::run::{chain, facts};
+use crate::run::facts;
 use crate::verdict::Exit;
 
 #[derive(Args)]

@@ -10,7 +10,7 @@ use super::{Which, on_cluster};
 use crate::backend::Choice;
 use crate::backend::cluster::provision;
 use crate::backend::local::worlds;
-use crate::run::chain;
+use crate::error::chain;
 use crate::verdict::Exit;
 
 const DOWN_LIMIT: Duration = Duration::from_secs(15);

@@ -10,8 +10,8 @@ use super::print::{answer, fail};
 use super::{Which, on_cluster};
 use crate::backend::Choice;
 use crate::backend::local::worlds;
+use crate::error::chain;
 use crate::problem::{self};
-use crate::run::chain;
 use crate::verdict::Exit;
 
 #[derive(Args)]

@@ -13,7 +13,7 @@ use crate::backend::Choice;
 use crate::backend::cluster::settings::Settings;
 use crate::backend::cluster::state::{self, Found, State};
 use crate::backend::cluster::{Cluster, Ground, RUN, heal as healing};
-use crate::run::chain;
+use crate::error::chain;
 use crate::verdict::Exit;
 use crate::world;
 

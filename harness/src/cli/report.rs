@@ -6,8 +6,8 @@ use clap::Args;
 
 use super::print::{answer, answer_look, fail};
 use super::reports;
+use crate::error::chain;
 use crate::report::{self, console};
-use crate::run::chain;
 use crate::verdict::Exit;
 
 #[derive(Args)]

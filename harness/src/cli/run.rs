@@ -12,11 +12,12 @@ use super::print::{answer, answer_look, fail, progress_look, tell};
 use super::{duration, on_cluster, reports};
 use crate::backend::Choice;
 use crate::backend::cluster::settings::Settings;
+use crate::error::chain;
 use crate::event::Record;
 use crate::problem;
 use crate::report::console::{self, Progress};
 use crate::run::stop::Stop;
-use crate::run::{self, Finished, Options, chain};
+use crate::run::{self, Finished, Options};
 use crate::scenario::{self, Scenario};
 use crate::verdict::Exit;
 
@@ -165,7 +166,7 @@ pub fn read(names: &[String], choice: &Choice) -> Result<Vec<Scenario>, Exit> {
             }
         };
         let checked = Scenario::from_file(&path).map_err(|problems| choice.minds(problems));
-        match checked.and_then(|scenario| scenario.world.fits(choice).map(|()| scenario)) {
+        match checked.and_then(|scenario| choice.bears(&scenario.world).map(|()| scenario)) {
             Ok(scenario) => scenarios.push(scenario),
             Err(problems) => {
                 let colour = progress_look().colour;

@@ -45,7 +45,7 @@ impl Up {
         };
         let laid = World::laid(self.layout, &self.world, overlay, Path::new("."), &here);
         let laid = laid.map_err(|problems| choice.minds(problems));
-        let world = match laid.and_then(|world| world.fits(&choice).map(|()| world)) {
+        let world = match laid.and_then(|world| choice.bears(&world).map(|()| world)) {
             Ok(world) => world,
             Err(problems) => return refused(&problems, problem::NOTHING_STARTED),
         };

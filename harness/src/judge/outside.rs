@@ -12,8 +12,8 @@ use super::objective::{Objective, Window};
 use super::target::Target;
 use super::verdict::margin;
 use super::window::Beat;
+use crate::error::chain;
 use crate::event::{Judged, SecondOpinion};
-use crate::run::chain;
 use crate::wait::{self, Seen};
 
 const LIMIT: Duration = Duration::from_secs(5);
@@ -80,7 +80,7 @@ impl Prometheus {
         }
         let names = targets.iter().map(|target| target.name.as_str()).collect::<Vec<_>>().join("|");
         let query = format!("count(group by (namespace, pod) (up{{pod=~\"{names}\"}} == 1))");
-        let look = async || match self.value(&query, crate::run::now()).await {
+        let look = async || match self.value(&query, crate::event::now()).await {
             Ok(count) if count.first().is_some_and(|count| *count >= targets.len() as f64) => Seen::Done(()),
             Ok(count) => {
                 Seen::NotYet(format!("{} of {} proxies", count.first().unwrap_or(&0.0), targets.len()))

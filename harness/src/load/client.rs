@@ -14,7 +14,7 @@ use super::plan::{LoadPlan, Mode};
 use super::protocol::{Command, Report};
 use super::second::Second;
 use super::summary::Summary;
-use crate::run::now;
+use crate::event::now;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

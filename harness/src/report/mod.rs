@@ -23,9 +23,8 @@ use std::path::{Path, PathBuf};
 
 pub use story::Story;
 
+use crate::event::EVENTS;
 use crate::verdict::Verdict;
-
-pub const EVENTS: &str = "events.jsonl";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -1,20 +1,16 @@
-//! A run's folder: its name, its events as they happen, and how many old ones are kept.
+//! A run's folder: its name, and how many old ones are kept.
 //!
 //! ```text
 //! reports/runs/<id>/  events.jsonl  samples.om.gz  logs/  report.html  report.md  junit.xml
 //! ```
 //! The folder can be shared: no keys, no sockets, no environment in it.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
 
-use crate::event::{Event, Header, Record, SCHEMA};
-use crate::report::EVENTS;
+use crate::event::EVENTS;
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write the run's folder {path}")]
@@ -77,70 +73,6 @@ pub fn prune(root: &Path, keep: usize) -> std::io::Result<Vec<PathBuf>> {
     Ok(runs)
 }
 
-/// Writes events down as they happen and passes them on to whoever listens.
-#[derive(Clone)]
-pub struct Events {
-    file: Arc<Mutex<Sink>>,
-    listener: Option<mpsc::UnboundedSender<Record>>,
-}
-
-struct Sink {
-    file: File,
-    path: PathBuf,
-    /// The first failure; a full disk must not go unseen.
-    failed: Option<std::io::Error>,
-}
-
-impl Events {
-    pub fn create(folder: &Path, listener: Option<mpsc::UnboundedSender<Record>>) -> Result<Self, Error> {
-        let path = folder.join(EVENTS);
-        let header = Header { schema: SCHEMA, meshquake: env!("CARGO_PKG_VERSION").into() };
-        let written = File::create(&path).and_then(|mut file| {
-            writeln!(file, "{}", serde_json::to_string(&header)?)?;
-            Ok(file)
-        });
-        match written {
-            Ok(file) => Ok(Self { file: Arc::new(Mutex::new(Sink { file, path, failed: None })), listener }),
-            Err(source) => Err(Error { path, source }),
-        }
-    }
-
-    pub fn emit(&self, event: Event) {
-        self.emit_at(now(), event);
-    }
-
-    pub fn emit_at(&self, at: i64, event: Event) {
-        let record = Record { at, event };
-        if let Ok(line) = serde_json::to_string(&record) {
-            let mut sink = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if sink.failed.is_none()
-                && let Err(error) = sink.file.write_all(format!("{line}\n").as_bytes())
-            {
-                sink.failed = Some(error);
-            }
-        }
-        if let Some(listener) = &self.listener {
-            // A listener that has gone does not matter: the file is the truth.
-            let _ = listener.send(record);
-        }
-    }
-
-    pub fn warn(&self, text: impl Into<String>) {
-        self.emit(Event::Warning { text: text.into() });
-    }
-
-    /// Why not every event could be written.
-    pub fn failure(&self) -> Option<String> {
-        let sink = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        sink.failed.as_ref().map(|error| format!("{} could not be written: {error}", sink.path.display()))
-    }
-}
-
-/// Milliseconds since the epoch, the one clock of events and samples.
-pub fn now() -> i64 {
-    Timestamp::now().as_millisecond()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,17 +99,5 @@ mod tests {
         assert_eq!(removed.len(), 2);
         assert!(root.path().join("3").is_dir() && root.path().join("stranger").is_dir());
         assert_eq!(prune(&root.path().join("none"), 1).unwrap(), Vec::<PathBuf>::new());
-    }
-
-    #[test]
-    fn a_full_disk_is_remembered() {
-        let sink = Sink {
-            file: File::options().write(true).open("/dev/full").unwrap(),
-            path: "x".into(),
-            failed: None,
-        };
-        let events = Events { file: Arc::new(Mutex::new(sink)), listener: None };
-        events.warn("something");
-        assert!(events.failure().is_some());
     }
 }

@@ -1,10 +1,9 @@
 //! The end of a run under load: its objectives judged, by ourselves and by a Prometheus that has watched.
 
-use super::folder::Events;
 use super::phase;
 use super::stop::Stop;
 use crate::backend::Backend;
-use crate::event::{Event, Judged, Phase};
+use crate::event::{Event, Events, Judged, Phase};
 use crate::judge::samples::Samples;
 use crate::judge::{Judge, Marks, Prometheus, Scene};
 use crate::scenario::Scenario;

@@ -6,11 +6,11 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tokio::time::Instant;
 
-use super::folder::{Events, now};
 use super::stop::Stop;
 use crate::action::kill::PROOF_LIMIT;
 use crate::action::{Active, Ground, Step};
-use crate::event::{ActionStep, Event};
+use crate::error::chain;
+use crate::event::{ActionStep, Event, Events, now};
 use crate::judge::window::ActionMarks;
 use crate::verdict::{Cause, CauseKind};
 
@@ -118,18 +118,4 @@ async fn prove(
         }
         stop.unless(tokio::time::sleep(LOOK)).await; // pacing
     }
-}
-
-/// An error with its sources.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.ends_with(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -22,7 +22,6 @@ use meshquake_xds::object::Object;
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
-use crate::backend::Choice;
 use crate::problem::{Place, Problem, Problems, nearest};
 pub use check::{Written, check_objects};
 pub use file::{Build, Image};
@@ -138,9 +137,9 @@ impl World {
         })
     }
 
-    /// Whether it can be brought up there at all, as far as that shows before anything is started.
-    pub fn fits(&self, choice: &Choice) -> Result<(), Problems> {
-        choice.minds(self.beyond_local.clone()).into_result(())
+    /// What only a cluster can run of it.
+    pub fn beyond_local(&self) -> &Problems {
+        &self.beyond_local
     }
 
     pub fn deployments(&self) -> Vec<Deployment> {

@@ -130,7 +130,7 @@ fn paths_are_shown_from_here() {
 #[test]
 fn what_only_a_cluster_can_run_is_refused_on_local_alone() {
     let world = good("./wide", None);
-    let told = plain(&world.fits(&Choice::Local).expect_err("too much for processes"));
+    let told = plain(&Choice::Local.bears(&world).expect_err("too much for processes"));
     for part in [
         "kind `StatefulSet`",
         "kind `PodDisruptionBudget`",
@@ -140,7 +140,7 @@ fn what_only_a_cluster_can_run_is_refused_on_local_alone() {
     ] {
         assert!(told.contains(part), "{part}: {told}");
     }
-    world.fits(&Choice::Kind).expect("a cluster runs them all");
+    Choice::Kind.bears(&world).expect("a cluster runs them all");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use meshquake::event::now;
 use meshquake::event::{ActionStep, Event};
-use meshquake::run::folder::now;
 use rustix::process::Signal;
 
 use crate::bed::{Bed, PATIENCE, Run, cannot_run};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use meshquake::action::Undo;
+use meshquake::backend::Undo;
 use meshquake::wait::{self, Seen};
 use meshquake_promql::Labels;
 
@@ -60,7 +60,7 @@ async fn take_back(stage: &Stage, undos: Vec<Undo>) -> Result<(), String> {
     let mut failed = Vec::new();
     for undo in undos.iter().rev() {
         if let Err(error) = undo.take_back(&stage.backend).await {
-            failed.push(meshquake::run::chain(&error));
+            failed.push(meshquake::error::chain(&error));
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(format!("not taken back: {}", failed.join("; "))) }

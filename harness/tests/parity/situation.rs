@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use meshquake::action::Undo;
 use meshquake::action::mesh::{Fault, Scope, applies_in_mesh, routes_to, with_fault};
+use meshquake::backend::Undo;
 use meshquake::backend::chaos::Misbehaviour;
 use meshquake::backend::objects::{ObjectRef, said, version_of};
 use meshquake::wait::{self, Seen};

@@ -141,7 +141,7 @@ impl Stage {
                 cast.switches.get(&key(namespace, name))?.call(&call).await
             }
         };
-        Some(told.map_err(|error| format!("{asked}: {}", meshquake::run::chain(&error))))
+        Some(told.map_err(|error| format!("{asked}: {}", meshquake::error::chain(&error))))
     }
 }
 

@@ -61,7 +61,7 @@ fn refusal(error: &objects::Error) -> String {
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
-    crate::run::chain(error)
+    crate::error::chain(error)
 }
 
 /// What must be known of the cluster before anything is changed.

@@ -142,12 +142,12 @@ pub async fn reached(
         // A proxy that comes up meanwhile gets the newest in any case, and one that ends needs nothing.
         let proxies = match proxies::live(client, whose).await {
             Ok(proxies) => proxies,
-            Err(error) => return Seen::NotYet(crate::run::chain(&error)),
+            Err(error) => return Seen::NotYet(crate::error::chain(&error)),
         };
         match behind(client, &proxies, number).await {
             Ok(behind) if behind.is_empty() => Seen::Done(()),
             Ok(behind) => Seen::NotYet(behind.join("; ")),
-            Err(error) => Seen::NotYet(crate::run::chain(&error)),
+            Err(error) => Seen::NotYet(crate::error::chain(&error)),
         }
     })
     .await?;

@@ -15,8 +15,8 @@ use super::state::{self, State};
 use super::{heal, patient, scrape, take_down, world};
 use crate::backend::Choice;
 use crate::backend::local::dirs::{self, Dirs};
+use crate::error::chain;
 use crate::judge::Prometheus;
-use crate::run::chain;
 
 /// The label of a Service behind which a Prometheus may be asked.
 const PROMETHEUS: &str = "meshquake.dev/prometheus=true";

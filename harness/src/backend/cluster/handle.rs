@@ -21,16 +21,16 @@ use super::proxies::{self, Whose};
 use super::settings::Settings;
 use super::state::{self, State};
 use super::{apply, collect, converged, knows, load, scrape, world};
-use crate::action::Undo;
 use crate::backend::Choice;
+use crate::backend::Undo;
 use crate::backend::chaos::{self, Switch};
 use crate::backend::local::journal::{Header, Intent, Journal};
 use crate::backend::local::start;
 use crate::backend::objects::{Objects, PodFacts};
+use crate::error::chain;
 use crate::event::{Collected, WorldUp};
 use crate::judge::Target;
 use crate::load::Host;
-use crate::run::chain;
 
 /// How long nobody may answer for the cluster until it counts as lost.
 const SILENCE: Duration = Duration::from_secs(30);

@@ -10,11 +10,11 @@ use super::ground::Ground;
 use super::handle::Cluster;
 use super::state::{self, Found, State};
 use super::take_down;
-use crate::action::Undo;
 use crate::backend::Backend;
+use crate::backend::Undo;
 use crate::backend::local::journal::{Intent, Journal, Reading};
 use crate::backend::objects::{Objects, said};
-use crate::run::chain;
+use crate::error::chain;
 
 /// What was found of one run, and what became of it.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use meshquake_xds::fields;
 use meshquake_xds::object::Object;
 use serde_json::Value;
 
-use crate::run::chain;
+use crate::error::chain;
 use crate::world::fields::of_kubernetes;
 
 #[derive(Debug, thiserror::Error)]

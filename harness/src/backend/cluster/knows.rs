@@ -20,7 +20,7 @@ pub async fn wait(client: &kube::Client, whose: &Whose, limit: Duration) -> Resu
     wait::until("every proxy with all endpoints", limit, async || match missing(client, whose).await {
         Ok(None) => Seen::Done(()),
         Ok(Some(why)) => Seen::NotYet(why),
-        Err(error) => Seen::NotYet(crate::run::chain(&error)),
+        Err(error) => Seen::NotYet(crate::error::chain(&error)),
     })
     .await
 }

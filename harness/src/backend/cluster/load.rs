@@ -33,8 +33,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use self::lines::{carry, follow};
 use super::converged::Gateway;
 use super::{state, world};
+use crate::error::chain;
 use crate::load::{Ear, Error, Host, Hosted};
-use crate::run::chain;
 use crate::wait::{self, Seen};
 use crate::world::{Build, Image, build};
 

@@ -40,7 +40,7 @@ pub async fn ready(
     for namespace in namespaces {
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), namespace);
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
-        let broken = |error: watcher::Error| Change::Broken(crate::run::chain(&error));
+        let broken = |error: watcher::Error| Change::Broken(crate::error::chain(&error));
         let name = namespace.clone();
         let of = move |change| (name.clone(), change);
         let deployments = watcher(deployments, ours.clone())

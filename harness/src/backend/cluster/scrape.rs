@@ -84,11 +84,11 @@ impl PodPage {
                 Err(_) => return Err(missing(format!("no answer within {} ms", limit.as_millis()))),
                 Ok(Ok(page)) => return Ok(page),
                 Ok(Err(kube::Error::Api(status))) if matches!(status.code, 403 | 404) => {}
-                Ok(Err(error)) => return Err(missing(crate::run::chain(&error))),
+                Ok(Err(error)) => return Err(missing(crate::error::chain(&error))),
             }
         }
         let forward = Forward::new(self.reader.client.clone(), &self.namespace, &self.pod, MERGED);
-        let page = forward.get(PATH, limit).await.map_err(|error| missing(crate::run::chain(&error)))?;
+        let page = forward.get(PATH, limit).await.map_err(|error| missing(crate::error::chain(&error)))?;
         // The pod answers, so it was the proxy that did not: no need to try it each time.
         self.reader.closed.store(true, Ordering::Relaxed);
         String::from_utf8(page.into()).map_err(|_| target::Error::NotText)

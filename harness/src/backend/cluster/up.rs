@@ -16,7 +16,7 @@ use crate::backend::local::journal::Journal;
 use crate::backend::local::start;
 use crate::backend::objects::{ObjectRef, Objects};
 use crate::backend::{Choice, NotUp, Site};
-use crate::run::chain;
+use crate::error::chain;
 
 /// How long a world may take until all of it is ready: images may have to be pulled.
 const READY_LIMIT: Duration = Duration::from_secs(180);

@@ -20,7 +20,7 @@ use super::site::Settings;
 use super::start::{self, Started, Up};
 use super::verbs::{Lease, Verbs};
 use super::{collect, scrape, sweep, worlds};
-use crate::action::Undo;
+use crate::backend::Undo;
 use crate::backend::chaos::{self, Switch};
 use crate::backend::objects::{Objects, PodFacts};
 use crate::backend::{Backend, NotUp, Site};

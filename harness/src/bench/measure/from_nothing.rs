@@ -178,7 +178,7 @@ async fn answers(url: &str) -> Result<(), Error> {
         wait::until(format!("an answer of {url}"), ANSWER, async || match client.get(url).send().await {
             Ok(answer) if answer.status().is_success() => Seen::Done(()),
             Ok(answer) => Seen::NotYet(answer.status().to_string()),
-            Err(error) => Seen::NotYet(crate::run::chain(&error)),
+            Err(error) => Seen::NotYet(crate::error::chain(&error)),
         });
     answered.await.map_err(Error::of)
 }

@@ -132,7 +132,7 @@ pub fn main() -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             let (output, written) = output();
-            let _ = output.send(Report::Failed { why: crate::run::chain(&error) });
+            let _ = output.send(Report::Failed { why: crate::error::chain(&error) });
             drop(output);
             let _ = written.join();
             ExitCode::FAILURE

@@ -10,8 +10,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::error::chain;
 use crate::load::Ear;
-use crate::run::chain;
 
 /// Between two tries to reach a log or an input again.
 const AGAIN: Duration = Duration::from_millis(500);

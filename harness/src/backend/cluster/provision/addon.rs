@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::load::Loader;
 use super::{Tell, manifests};
 use crate::backend::cluster::settings::Relabel;
-use crate::run::chain;
+use crate::error::chain;
 use crate::wait::{self, Seen};
 use crate::yaml;
 

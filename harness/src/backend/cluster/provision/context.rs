@@ -10,8 +10,8 @@ use kube::{Client, Config, ResourceExt};
 
 use super::Error;
 use crate::backend::cluster::settings::Settings;
+use crate::error::chain;
 use crate::problem::nearest;
-use crate::run::chain;
 
 /// How long its API may take to answer at all.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);

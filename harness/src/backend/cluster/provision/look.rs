@@ -8,8 +8,8 @@ use super::tool::{self, Tool, Which};
 use super::{Error, context, istio, machine, node_names};
 use crate::backend::Choice;
 use crate::backend::cluster::settings::Settings;
+use crate::error::chain;
 use crate::finding::Finding;
-use crate::run::chain;
 
 /// Everything that a backend on a cluster needs of this machine and of the cluster.
 pub async fn look(choice: &Choice, settings: &Settings) -> Vec<Finding> {

@@ -331,7 +331,7 @@ impl Shop {
         wait::until(what, limit, async || {
             match tokio::time::timeout(Duration::from_secs(3), client.apiserver_version()).await {
                 Ok(Ok(_)) => Seen::Done(()),
-                Ok(Err(error)) => Seen::NotYet(crate::run::chain(&error)),
+                Ok(Err(error)) => Seen::NotYet(crate::error::chain(&error)),
                 Err(_) => Seen::NotYet("no answer within 3 s".into()),
             }
         })

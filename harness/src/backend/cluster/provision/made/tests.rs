@@ -47,7 +47,7 @@ async fn a_failed_try_leaves_nothing_behind() {
     let shop = bench.shop(Maker::K3d, script);
     shop.desk.set(Stage::Begun, "abc").expect("noted");
     let error = shop.create(&bench.config(), &lock(&shop).await).await.expect_err("it fails");
-    let text = crate::run::chain(&error);
+    let text = crate::error::chain(&error);
     assert!(text.starts_with("the k3d cluster `meshquake` could not be made"), "{text}");
     assert!(text.contains("no space left"), "{text}");
     let calls = bench.calls();

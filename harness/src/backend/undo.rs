@@ -8,9 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::backend::Backend;
-use crate::backend::chaos;
-use crate::backend::objects::{self, ObjectRef, is_alike, said, version_of};
+use super::objects::{self, ObjectRef, is_alike, said, version_of};
+use super::{Backend, chaos};
 use crate::wait::{self, Seen};
 
 /// One thing to take back.
