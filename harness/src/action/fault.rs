@@ -2,6 +2,7 @@
 
 use meshquake_xds::model::ObjectId;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::mesh::{self, Fault, Scope};
 use super::{Active, CONVERGE_LIMIT, Error, Ground, Proof, Undo};
@@ -95,8 +96,8 @@ impl MeshFault {
     }
 
     async fn create(&self, ground: &Ground<'_>, active: &mut Active) -> Result<(), Error> {
-        let name = format!("meshquake-{}", self.name);
-        let made = mesh::new_virtual_service(&name, &self.service, &self.fault, &self.scope);
+        let made =
+            mesh::new_virtual_service(&object_name(&self.name), &self.service, &self.fault, &self.scope);
         active.write_down(ground, Undo::Delete { object: ObjectRef::of(&made) }).await?;
         ground.backend.objects().create(&made).await?;
         Ok(())
@@ -117,5 +118,35 @@ impl MeshFault {
             }
         }
         format!("sum(istio_requests_total{{{}}})", labels.join(","))
+    }
+}
+
+/// What an object is called that an action makes: people call actions as they like, Kubernetes does not.
+fn object_name(action: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
+    let mut name = action.chars().map(plain).take(40).collect::<String>();
+    if name != action {
+        // Two actions whose names differ only in what was left out are still two.
+        let digest = Sha256::digest(action);
+        name = format!("{}-{:02x}{:02x}", name.trim_matches('-'), digest[0], digest[1]);
+    }
+    format!("meshquake-{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::object_name;
+
+    #[test]
+    fn an_action_may_be_called_anything() {
+        assert_eq!(object_name("abort-2"), "meshquake-abort-2");
+        let long = "x".repeat(100);
+        let names = ["stock fails", "stock-fails!", "Stock fails", "…", &long].map(object_name);
+        for (index, name) in names.iter().enumerate() {
+            let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            assert!(name.len() <= 63 && name.chars().all(good) && !name.ends_with('-'), "{name}");
+            assert!(!names[..index].contains(name), "{name} is there twice");
+        }
+        assert!(names[0].starts_with("meshquake-stock-fails-"), "{}", names[0]);
     }
 }
