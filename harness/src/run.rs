@@ -9,8 +9,10 @@
 
 mod calls;
 pub mod facts;
+mod finished;
 pub mod folder;
 mod judging;
+mod library;
 mod plan;
 mod shake;
 pub mod stop;
@@ -20,15 +22,18 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::backend::cluster::Begun;
 use crate::backend::cluster::settings::Settings;
 use crate::backend::{self, Backend};
 use crate::event::{self, Event, Events, Phase, Record};
 use crate::report;
-use crate::scenario::{Deviation, Expectation, Scenario};
-use crate::verdict::{Cause, CauseKind, Outcome, Verdict};
+use crate::scenario::{Expectation, Scenario};
+use crate::verdict::{Cause, CauseKind, Outcome};
+pub use finished::Finished;
 use folder::Folder;
+pub use library::Error as LibraryError;
 use stop::Stop;
 
 /// How to run, as far as the scenario does not say it.
@@ -53,8 +58,15 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        Self::on(backend::Choice::Local)
+    }
+}
+
+impl Options {
+    /// Everything as usual, on this backend.
+    pub fn on(backend: backend::Choice) -> Self {
         Self {
-            backend: backend::Choice::Local,
+            backend,
             settings: Settings::default(),
             reports: folder::default_root(),
             keep_runs: 20,
@@ -63,25 +75,6 @@ impl Default for Options {
             seed: None,
             world_up: None,
         }
-    }
-}
-
-/// A run that has ended, with its reports written.
-pub struct Finished {
-    pub folder: PathBuf,
-    pub story: report::Story,
-    pub outcome: Outcome,
-    pub expectation: Expectation,
-}
-
-impl Finished {
-    pub fn verdict(&self) -> Verdict {
-        self.outcome.verdict()
-    }
-
-    /// How the run differs from what the scenario expects; nothing means as expected.
-    pub fn deviations(&self) -> Vec<Deviation> {
-        self.expectation.compare(self.verdict(), &self.story.judged)
     }
 }
 
@@ -107,15 +100,11 @@ pub async fn run(
     let events = Events::create(&folder.path, listener)?;
     let seed = options.seed.unwrap_or(scenario.seed);
     events.emit(Event::RunStarted(facts::started(scenario, &folder.id, seed, options)));
-    scenario.warnings.iter().for_each(|warning| events.warn(warning));
+    scenario.doubts(&options.backend).into_iter().for_each(|doubt| events.warn(doubt));
 
     let limit = options.timeout.map(|timeout| limit(timeout, stop.clone()));
-    let causes = story(scenario, seed, options, stop, &folder, &events).await;
-    if let Some(limit) = limit {
-        limit.abort();
-    }
-
-    let mut causes = causes;
+    let mut causes = story(scenario, seed, options, stop, &folder, &events).await;
+    drop(limit);
     if let Some(reason) = stop.reason() {
         causes.push(reason.clone());
     }
@@ -227,10 +216,10 @@ async fn phase<T>(events: &Events, phase: Phase, work: impl Future<Output = T>) 
     value
 }
 
-fn limit(timeout: Duration, stop: Stop) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(async move {
+fn limit(timeout: Duration, stop: Stop) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
         tokio::time::sleep(timeout).await; // the limit itself
         let text = format!("the limit of {:.0} s for the whole run has passed", timeout.as_secs_f64());
         stop.now(Cause::new(CauseKind::Aborted, text));
-    })
+    }))
 }

@@ -74,7 +74,15 @@ pub fn parse(text: &str, shown_as: &str) -> Result<Vec<Node>, Problems> {
 
 /// The one document of a file that must hold exactly one.
 pub fn read_one(file: &Path, shown_as: &str) -> Result<Node, Problems> {
-    let mut documents = read(file, shown_as)?;
+    one(read(file, shown_as)?, shown_as)
+}
+
+/// The one document of a text that must hold exactly one.
+pub fn parse_one(text: &str, shown_as: &str) -> Result<Node, Problems> {
+    one(parse(text, shown_as)?, shown_as)
+}
+
+fn one(mut documents: Vec<Node>, shown_as: &str) -> Result<Node, Problems> {
     match documents.len() {
         1 => Ok(documents.remove(0)),
         0 => Err(Problems(vec![Problem::new(&Place::new(shown_as, 1), "the file is empty")])),

@@ -48,6 +48,24 @@ pub enum Choice {
 }
 
 impl Choice {
+    /// This machine: each pod a process and its Envoy.
+    pub const fn local() -> Self {
+        Choice::Local
+    }
+
+    pub const fn kind() -> Self {
+        Choice::Kind
+    }
+
+    pub const fn k3d() -> Self {
+        Choice::K3d
+    }
+
+    /// A cluster that is there, by its name in the kubeconfig. One that looks like production is refused.
+    pub fn context(name: impl Into<String>) -> Self {
+        Choice::Context { name: name.into(), yes_really: false }
+    }
+
     pub fn name(&self) -> &'static str {
         match self {
             Choice::Local => "local",

@@ -175,8 +175,7 @@ impl Bench {
 
 /// Where the report of a backend is kept.
 fn home(choice: &Choice) -> PathBuf {
-    let runs = folder::default_root();
-    runs.parent().unwrap_or(&runs).join(format!("bench-{}.md", choice.name()))
+    folder::home().join(format!("bench-{}.md", choice.name()))
 }
 
 fn listed(measures: &[Measure], choice: &Choice) -> String {

@@ -5,6 +5,7 @@ use clap::Args;
 use super::cluster::Where;
 use super::print::{answer, tell};
 use super::run::read;
+use crate::report::text;
 use crate::verdict::Exit;
 
 #[derive(Args)]
@@ -26,9 +27,11 @@ impl Check {
             Err(exit) => exit,
             Ok(scenarios) => {
                 for scenario in &scenarios {
-                    scenario.warnings.iter().for_each(|warning| tell(&format!("warning: {warning}")));
+                    scenario.doubts(&choice).iter().for_each(|doubt| tell(&format!("warning: {doubt}")));
                     let (steps, objectives) = (scenario.timeline.len(), scenario.objectives.len());
-                    answer(&format!("{}: ok, {steps} actions, {objectives} objectives", scenario.file));
+                    let steps = text::count(steps, "action", "actions");
+                    let objectives = text::count(objectives, "objective", "objectives");
+                    answer(&format!("{}: ok, {steps}, {objectives}", scenario.file));
                 }
                 Exit::HELD
             }

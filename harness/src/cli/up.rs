@@ -49,7 +49,8 @@ impl Up {
             Ok(world) => world,
             Err(problems) => return refused(&problems, problem::NOTHING_STARTED),
         };
-        world.warnings().for_each(|warning| tell(&format!("warning: {warning}")));
+        let doubts = world.warnings().chain(world.unnamed(&choice));
+        doubts.for_each(|warning| tell(&format!("warning: {warning}")));
         if let Renderer::Kubectl = world.rendered_by {
             tell(
                 "note: this world uses more of kustomize than meshquake does itself; it was rendered by kubectl",
@@ -79,7 +80,7 @@ impl Up {
         begun: &Begun,
     ) -> Result<(), String> {
         let images = backend::build(choice, world, |text| tell(&text)).await?;
-        let kept = run::folder::default_root().join("../up");
+        let kept = run::folder::home().join("up");
         let site = Site {
             world,
             images: &images,

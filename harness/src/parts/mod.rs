@@ -8,6 +8,7 @@
 
 mod cache;
 mod lock;
+pub mod nss_wrapper;
 mod pip;
 #[cfg(test)]
 mod tests;

@@ -12,16 +12,6 @@ use crate::scenario::Scenario;
 
 pub fn started(scenario: &Scenario, run: &str, seed: u64, options: &Options) -> RunStarted {
     let backend = options.backend.name();
-    let mut again = format!("meshquake run {} --backend {backend}", quoted(&scenario.file));
-    if let Choice::Context { name, .. } = &options.backend {
-        again += &format!(" --context {}", quoted(name));
-    }
-    if let Some(file) = options.settings.file.as_ref().filter(|_| options.backend != Choice::Local) {
-        again += &format!(" --config {}", quoted(&crate::world::shown(file)));
-    }
-    if seed != scenario.seed {
-        again += &format!(" --seed {seed}");
-    }
     RunStarted {
         run: run.to_owned(),
         scenario: scenario.name.clone(),
@@ -32,7 +22,7 @@ pub fn started(scenario: &Scenario, run: &str, seed: u64, options: &Options) -> 
         world_digest: scenario.world.digest(),
         backend: backend.to_owned(),
         seed,
-        again,
+        again: again(scenario, seed, options),
         versions: vec![("meshquake".into(), env!("CARGO_PKG_VERSION").into())],
         machine: machine(),
         actions: scenario
@@ -62,6 +52,25 @@ pub fn started(scenario: &Scenario, run: &str, seed: u64, options: &Options) -> 
         expect: scenario.expect.as_ref().map(|expect| format!("{}: {}", expect.verdict, expect.why)),
         inert: scenario.world.findings.inert.iter().map(inert).collect(),
     }
+}
+
+/// The command that runs it again.
+fn again(scenario: &Scenario, seed: u64, options: &Options) -> String {
+    if !scenario.of_file {
+        return format!("by the program that ran it, with the seed {seed}");
+    }
+    let backend = options.backend.name();
+    let mut again = format!("meshquake run {} --backend {backend}", quoted(&scenario.file));
+    if let Choice::Context { name, .. } = &options.backend {
+        again += &format!(" --context {}", quoted(name));
+    }
+    if let Some(file) = options.settings.file.as_ref().filter(|_| options.backend != Choice::Local) {
+        again += &format!(" --config {}", quoted(&crate::world::shown(file)));
+    }
+    if seed != scenario.seed {
+        again += &format!(" --seed {seed}");
+    }
+    again
 }
 
 fn millis(duration: std::time::Duration) -> u64 {

@@ -1,7 +1,7 @@
 //! A run's folder: its name, and how many old ones are kept.
 //!
 //! ```text
-//! reports/runs/<id>/  events.jsonl  samples.om.gz  logs/  report.html  report.md  junit.xml
+//! <id>/  events.jsonl  samples.om.gz  logs/  report.html  report.md  junit.xml
 //! ```
 //! The folder can be shared: no keys, no sockets, no environment in it.
 
@@ -20,11 +20,19 @@ pub struct Error {
     source: std::io::Error,
 }
 
-/// Where runs are kept when nobody says otherwise: beside `scenarios/`, or here.
-pub fn default_root() -> PathBuf {
+/// Where everything is kept when nobody says otherwise: in `reports` beside the nearest `scenarios`, or else here, in a
+/// folder whose name says whose it is.
+pub fn home() -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
-    let home = here.ancestors().find(|folder| folder.join("scenarios").is_dir()).unwrap_or(&here);
-    home.join("reports/runs")
+    match here.ancestors().find(|folder| folder.join("scenarios").is_dir()) {
+        Some(home) => home.join("reports"),
+        None => here.join("meshquake-reports"),
+    }
+}
+
+/// Where runs are kept in it.
+pub fn default_root() -> PathBuf {
+    home().join("runs")
 }
 
 pub struct Folder {
@@ -68,7 +76,11 @@ pub fn prune(root: &Path, keep: usize) -> std::io::Result<Vec<PathBuf>> {
     let surplus = runs.len().saturating_sub(keep);
     runs.truncate(surplus);
     for run in &runs {
-        fs::remove_dir_all(run)?;
+        match fs::remove_dir_all(run) {
+            // Another run that ended at the same time has removed it.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
     }
     Ok(runs)
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::folder::Folder;
 use super::judging::{judge, second_opinion, told};
@@ -123,7 +124,12 @@ impl Shake<'_> {
 
     async fn go(&self, running: Running) -> Vec<Cause> {
         let stopper = running.stopper();
-        let pumped = tokio::spawn(pump(running, self.ground.metrics.samples.clone(), self.events.clone()));
+        // Whoever gives up on the run gives up on the load.
+        let pumped = AbortOnDropHandle::new(tokio::spawn(pump(
+            running,
+            self.ground.metrics.samples.clone(),
+            self.events.clone(),
+        )));
         let mut causes = {
             let script = self.script();
             let (guards, disk) = (self.watch_guards(), self.watch_disk());

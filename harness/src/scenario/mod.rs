@@ -20,6 +20,7 @@ use std::time::Duration;
 use meshquake_xds::source::Place;
 
 use crate::action::Step;
+use crate::backend::Choice;
 use crate::judge::objective::{Guard, Objective};
 use crate::load::Journeys;
 use crate::load::journey::Journey;
@@ -33,6 +34,8 @@ pub struct Scenario {
     /// As it was named, for messages and reports.
     pub file: String,
     pub path: PathBuf,
+    /// Whether the file says all of it, so that a command can run it again.
+    pub of_file: bool,
     pub text: String,
     pub name: String,
     pub about: String,
@@ -51,6 +54,11 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// What is worth saying about it on this backend.
+    pub fn doubts(&self, choice: &Choice) -> Vec<String> {
+        self.warnings.iter().cloned().chain(self.world.unnamed(choice)).collect()
+    }
+
     /// The journeys that the load drives, each with its weight among them.
     pub fn driven(&self) -> Vec<Journey> {
         let chosen = self.journeys.0.iter().filter_map(|journey| {

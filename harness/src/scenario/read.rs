@@ -15,26 +15,65 @@ use crate::yaml::{self, Fields, Node};
 
 impl Scenario {
     /// Reads and checks a scenario; nothing is started.
+    ///
+    /// The file is taken from the current folder, which under `cargo test` is that of the package; a world that it names
+    /// by path is taken from the file's own folder.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Problems> {
         let path = path.as_ref();
         let shown = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|error| {
             Problems(vec![Problem::new(&Place::new(shown.as_str(), 1), format!("cannot be read: {error}"))])
         })?;
-        let node = yaml::read_one(path, &shown)?;
-        let mut problems = Problems::default();
-        let scenario = read(&node, path, &shown, text, &mut problems);
-        match scenario {
-            Some(scenario) => problems.into_result(scenario),
-            None if problems.is_empty() => {
-                Err(Problems(vec![Problem::new(&node.place, "the scenario could not be read")]))
-            }
-            None => problems.into_result(()).and(Err(Problems::default())),
-        }
+        checked(
+            &yaml::read_one(path, &shown)?,
+            Source { path, shown: &shown, text, of_file: true, world: None },
+        )
+    }
+
+    /// As [`Scenario::from_file`], from a text; a world that it names by path is taken from `folder`.
+    pub fn from_text(text: impl Into<String>, folder: impl AsRef<Path>) -> Result<Self, Problems> {
+        let (path, text) = (folder.as_ref().join("scenario.yaml"), text.into());
+        let shown = "the scenario's text";
+        let node = yaml::parse_one(&text, shown)?;
+        checked(&node, Source { path: &path, shown, text, of_file: false, world: None })
+    }
+
+    /// The same scenario in another world, by its folder, and checked against that one: the world as it should be, and
+    /// one that is known to be bad.
+    pub fn in_world(&self, folder: impl AsRef<Path>) -> Result<Self, Problems> {
+        let folder = folder.as_ref();
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let node = yaml::parse_one(&self.text, &self.file)?;
+        let text = self.text.clone();
+        checked(
+            &node,
+            Source { path: &self.path, shown: &self.file, text, of_file: false, world: Some(&folder) },
+        )
     }
 }
 
-fn read(node: &Node, path: &Path, shown: &str, text: String, problems: &mut Problems) -> Option<Scenario> {
+/// What a scenario is read from.
+struct Source<'s> {
+    path: &'s Path,
+    shown: &'s str,
+    text: String,
+    of_file: bool,
+    /// In place of the world that the scenario names, and of its overlay.
+    world: Option<&'s Path>,
+}
+
+fn checked(node: &Node, source: Source<'_>) -> Result<Scenario, Problems> {
+    let mut problems = Problems::default();
+    match read(node, source, &mut problems) {
+        Some(scenario) => problems.into_result(scenario),
+        None if problems.is_empty() => {
+            Err(Problems(vec![Problem::new(&node.place, "the scenario could not be read")]))
+        }
+        None => problems.into_result(()).and(Err(Problems::default())),
+    }
+}
+
+fn read(node: &Node, source: Source<'_>, problems: &mut Problems) -> Option<Scenario> {
     let mut fields = Fields::of(node, "a scenario", problems)?;
     fixed(&mut fields, "apiVersion", "meshquake/v1", problems);
     fixed(&mut fields, "kind", "Scenario", problems);
@@ -51,7 +90,7 @@ fn read(node: &Node, path: &Path, shown: &str, text: String, problems: &mut Prob
     fields.finish(problems);
 
     // Without its world no name in the rest can be judged, but everything else in it can.
-    let world = world.and_then(|node| read_world(node, path, problems));
+    let world = world.and_then(|node| read_world(node, &source, problems));
     let journeys = world.as_ref().and_then(|world| read_journeys(world, &node.place, problems));
     let mut names = match (&world, &journeys) {
         (Some(world), Some(journeys)) => Names::of(world, journeys),
@@ -84,9 +123,10 @@ fn read(node: &Node, path: &Path, shown: &str, text: String, problems: &mut Prob
         problems.extend(world.beyond_local.clone());
     }
     Some(Scenario {
-        file: shown.to_owned(),
-        path: path.to_owned(),
-        text,
+        file: source.shown.to_owned(),
+        path: source.path.to_owned(),
+        of_file: source.of_file,
+        text: source.text,
         name: name?,
         about: about?,
         seed: seed.unsigned_abs(),
@@ -114,7 +154,7 @@ fn fixed(fields: &mut Fields<'_>, name: &'static str, only: &str, problems: &mut
     }
 }
 
-fn read_world(node: &Node, scenario: &Path, problems: &mut Problems) -> Option<World> {
+fn read_world(node: &Node, source: &Source<'_>, problems: &mut Problems) -> Option<World> {
     let mut fields = Fields::of(node, "`world`", problems)?;
     let named = fields.required("use", problems);
     let overlay = fields.optional("overlay").and_then(|node| node.text(problems));
@@ -122,11 +162,15 @@ fn read_world(node: &Node, scenario: &Path, problems: &mut Problems) -> Option<W
     let replicas = fields.optional("replicas");
     fields.finish(problems);
     let named = named?;
-    let name = named.words(problems)?;
-    let near = scenario.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut name = named.words(problems)?.to_owned();
+    let mut overlay = overlay;
+    if let Some(other) = source.world {
+        (name, overlay) = (other.display().to_string(), None);
+    }
+    let near = source.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A layout that is none was told of; the rest can be judged as the world is written.
     let layout = layout.flatten().unwrap_or_default();
-    let mut world = match World::laid(layout, name, overlay, near, &named.place) {
+    let mut world = match World::laid(layout, &name, overlay, near, &named.place) {
         Ok(world) => world,
         Err(found) => {
             problems.extend(found);
@@ -264,8 +308,11 @@ pub fn find(named: &str) -> Result<PathBuf, String> {
     }
     let looks_like_path = named.contains('/') || named.ends_with(".yaml") || named.ends_with(".yml");
     let Some(folder) = scenarios_folder() else {
+        let file = format!("{named}.yaml");
+        let near =
+            if Path::new(&file).is_file() { format!("; did you mean `{file}`?") } else { String::new() };
         return Err(format!(
-            "there is no file `{named}`, and no folder `scenarios` here or above to look for a name"
+            "there is no file `{named}`, and no folder `scenarios` here or above to look for a name{near}"
         ));
     };
     let mut known = Vec::new();
@@ -304,4 +351,33 @@ fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
 
 fn stem(file: &Path) -> &str {
     file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/two-programs")
+    }
+
+    #[test]
+    fn a_text_is_as_good_as_a_file() {
+        let file = Scenario::from_file(example().join("stock-fails.yaml")).expect("a good scenario");
+        let text = Scenario::from_text(file.text.clone(), example()).expect("the same scenario");
+        assert_eq!((&text.name, text.world.digest()), (&file.name, file.world.digest()));
+        let problems = Scenario::from_text(file.text.replace("order,", "odrer,"), example());
+        let told = crate::problem::plain(&problems.err().expect("there is no such journey"));
+        assert!(told.contains("the scenario's text:7") && told.contains("did you mean `order`?"), "{told}");
+    }
+
+    #[test]
+    fn another_world_is_checked_as_well() {
+        let scenario = Scenario::from_file(example().join("stock-fails.yaml")).expect("a good scenario");
+        let same = scenario.in_world(example().join("corner")).expect("its own world");
+        assert_eq!(same.world.digest(), scenario.world.digest());
+        let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("../services/deploy/pinning");
+        let problems = scenario.in_world(other).err().expect("that world knows neither journey nor service");
+        assert!(problems.0.iter().any(|problem| problem.title.contains("`stock`")), "{problems:?}");
+    }
 }

@@ -10,6 +10,7 @@ mod check;
 pub mod fields;
 mod file;
 mod find;
+pub mod here;
 pub mod kustomize;
 mod layout;
 mod workload;
@@ -22,6 +23,7 @@ use meshquake_xds::object::Object;
 use serde_json::Value as Json;
 use sha2::{Digest as _, Sha256};
 
+use crate::parts::nss_wrapper;
 use crate::problem::{Place, Problem, Problems, nearest};
 pub use check::{Written, check_objects};
 pub use file::{Build, Image};
@@ -38,6 +40,8 @@ pub struct World {
     /// `pinning`, or `pinning/unpinned` for its overlay; with the layout behind it where that is not `single`.
     pub name: String,
     pub folder: PathBuf,
+    /// Where its world.yaml is: the same, or a folder above.
+    pub home: PathBuf,
     /// One sentence for people.
     pub about: String,
     /// What others need comes first.
@@ -64,6 +68,14 @@ impl World {
     /// What is probably not meant, or takes something away that a run may rest on.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         self.findings.warnings.iter().map(|warning| format!("{}: {}", warning.place, warning.title))
+    }
+
+    /// Names that a program is told and can hardly look up, on this backend.
+    pub fn unnamed(&self, choice: &Choice) -> Vec<String> {
+        match choice {
+            Choice::Local if nss_wrapper::find().is_none() => here::unnamed(self),
+            _ => vec![],
+        }
     }
 
     /// Loads a world by name or path, perhaps one of its overlays, or says everything that is wrong with it.
@@ -111,6 +123,7 @@ impl World {
                 Err(found) => problems.extend(found),
             }
         }
+        let home = file_path.parent().map_or_else(|| found.folder.clone(), Path::to_owned);
         let mut files = rendered.files;
         files.push(file_path);
         files.sort();
@@ -123,6 +136,7 @@ impl World {
         Ok(Self {
             name: layout.named(found.name),
             folder: found.folder,
+            home,
             about: file.about,
             objects,
             images: file.images.into_iter().map(|(name, (image, _))| (name, image)).collect(),

@@ -71,6 +71,42 @@ fn a_world_knows_its_workloads_and_edges() {
 }
 
 #[test]
+fn a_name_that_nobody_can_look_up_is_told_with_the_line_to_write() {
+    let mut world = good("../../../examples/two-programs/corner", None);
+    assert_eq!(super::here::unnamed(&world), [""; 0], "world.yaml says where the stock is");
+    world.images.get_mut("example/orders:1").expect("an image").environment.clear();
+    let told = super::here::unnamed(&world);
+    let end = "give `STOCK_URL` under `environment` in world.yaml: `http://$(svc:stock):8080`";
+    let start = "corner/orders.yaml:25: `STOCK_URL` names the service `stock`";
+    assert!(told.len() == 1 && told[0].contains(start) && told[0].ends_with(end), "{told:#?}");
+    let hosts = "-Djdk.net.hosts.file=$(MESHQUAKE_HOSTS)".to_owned();
+    world.images.get_mut("example/orders:1").expect("an image").command.push(hosts);
+    assert_eq!(super::here::unnamed(&world), [""; 0], "it reads the hosts file");
+}
+
+#[test]
+fn an_address_is_asked_for_of_a_service_that_is_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let from = package().join("examples/two-programs/corner");
+    std::fs::create_dir(folder.path().join("journeys")).expect("a folder");
+    for file in std::fs::read_dir(&from).expect("a world").map(|entry| entry.expect("an entry").path()) {
+        if file.is_file() {
+            std::fs::copy(&file, folder.path().join(file.file_name().expect("a name"))).expect("copied");
+        }
+    }
+    std::fs::copy(from.join("journeys/order.yaml"), folder.path().join("journeys/order.yaml"))
+        .expect("copied");
+    let file = folder.path().join("world.yaml");
+    let text = std::fs::read_to_string(&file).expect("read").replace("$(svc:stock)", "$(svc:stok)");
+    std::fs::write(&file, text).expect("written");
+    let problems = World::load(&folder.path().display().to_string(), None, package(), &Place::new("x", 1));
+    let told = plain(&problems.expect_err("there is no such service"));
+    for part in ["there is no Service `stok`", "allowed: `orders`, `stock`", "did you mean `stock`?"] {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
+}
+
+#[test]
 fn pods_that_are_not_to_be_read_are_told() {
     assert_eq!(good("pinning", None).warnings().count(), 0);
     let warnings: Vec<String> = good("pinning", Some("no-metrics")).warnings().collect();

@@ -81,7 +81,7 @@ impl Problem {
 }
 
 /// Everything that is wrong, in the order of files and lines once sorted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
@@ -118,6 +118,21 @@ impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for problem in &self.0 {
             writeln!(f, "{}: {}", problem.place, problem.title)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a test shows that could not go on for them: each with what helps to mend it.
+impl fmt::Debug for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Problem { place, title, found, allowed, help, beyond_local: _ } in &self.0 {
+            write!(f, "\n{place}: {title}")?;
+            for (word, text) in [("found: ", found), ("allowed: ", allowed), ("", help)] {
+                if let Some(text) = text {
+                    write!(f, "\n  {word}{text}")?;
+                }
+            }
         }
         Ok(())
     }

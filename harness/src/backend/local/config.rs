@@ -34,6 +34,12 @@ pub struct Config {
 /// The second line on standard input: from here on the world does not end with its client.
 pub const KEEP: &str = "keep";
 
+/// What is read of that line first: another version may have written the rest in another form.
+#[derive(Debug, Deserialize)]
+pub struct Speaker {
+    pub version: String,
+}
+
 /// The line that a supervisor answers with.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -42,6 +48,8 @@ pub enum Answer {
     Serving { socket: PathBuf, pid: u32, urls: BTreeMap<u16, Vec<String>>, remarks: Vec<String> },
     /// Objects were refused, nothing was started.
     Refused { problems: Vec<Told> },
+    /// The client is of another version than this supervisor; nothing was started.
+    OtherVersion { own: String },
     /// Something else is wrong, nothing was started or all is ended again.
     Failed { message: String },
 }

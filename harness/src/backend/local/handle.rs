@@ -78,6 +78,8 @@ impl Local {
     pub async fn up(site: Site<'_>, tell: &(dyn Fn(String) + Sync)) -> Result<Self, NotUp> {
         let began = Instant::now();
         let not_up = |why: String| NotUp { why, collected: vec![] };
+        // Before anything is fetched for a world that nobody could bring up.
+        start::program().map_err(|error| not_up(chain(&error)))?;
         worlds::heal_dead().await.into_iter().for_each(tell);
         let envoy = envoy(tell).await.map_err(not_up)?;
         let up = Up {

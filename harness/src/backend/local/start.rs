@@ -27,7 +27,10 @@ const PROGRAM: &str = "meshquake";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("the program `{PROGRAM}`, which is to be the supervisor, is not found; tried: {}; set {PROGRAM_VARIABLE}", .tried.join(", "))]
+    #[error(
+        "the program `{PROGRAM}` {}, which brings worlds up, is not found; tried: {}; {}, or name it by {PROGRAM_VARIABLE}",
+        env!("CARGO_PKG_VERSION"), .tried.join(", "), how_to_install()
+    )]
     NoProgram { tried: Vec<String> },
     #[error("cannot start {} as supervisor", .program.display())]
     Start { program: PathBuf, source: std::io::Error },
@@ -35,6 +38,11 @@ pub enum Error {
     NoAnswer { said: String },
     #[error("{} problem(s) in the objects of the world; nothing was started", .0.0.len())]
     Refused(Problems),
+    #[error(
+        "{} is {PROGRAM} {own}, and this is {}: the two must be the same; {}, or name another by {PROGRAM_VARIABLE}",
+        .program.display(), env!("CARGO_PKG_VERSION"), how_to_install()
+    )]
+    OtherVersion { program: PathBuf, own: String },
     #[error("{0}")]
     Failed(String),
     #[error(transparent)]
@@ -121,6 +129,7 @@ pub async fn start(up: Up) -> Result<Started, Error> {
         }
         Some(Answer::Refused { problems: told }) => Err(Error::Refused(problems(told))),
         Some(Answer::Failed { message }) => Err(Error::Failed(message)),
+        Some(Answer::OtherVersion { own }) => Err(Error::OtherVersion { program, own }),
         None => {
             let said = std::fs::read_to_string(&log).unwrap_or_default();
             let last = said.lines().rev().take(5).collect::<Vec<_>>();
@@ -184,6 +193,14 @@ pub fn describe(status: &Status) -> String {
     text
 }
 
+/// How the right one gets here: from the source of this library, where that is still there.
+fn how_to_install() -> String {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let from =
+        if source.join("Cargo.toml").is_file() { source.display().to_string() } else { "harness".into() };
+    format!("install it by `cargo install --path {from}`")
+}
+
 /// By the variable, this very program, one built beside it, or one on PATH.
 pub fn program() -> Result<PathBuf, Error> {
     let mut tried = Vec::new();
@@ -202,11 +219,17 @@ pub fn program() -> Result<PathBuf, Error> {
         return Ok(own);
     }
     // Tests and examples lie in a folder below that of the programs.
-    let built = own.ancestors().skip(1).take(2).map(|folder| folder.join(PROGRAM));
+    let mut built = own.ancestors().skip(1).take(2).map(|folder| folder.join(PROGRAM));
+    if let Some(found) = built.find_map(&mut look) {
+        return Ok(found);
+    }
     let on_path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path: Vec<PathBuf> = std::env::split_paths(&on_path).map(|folder| folder.join(PROGRAM)).collect();
-    let found = built.chain(on_path).find_map(&mut look);
-    found.ok_or(Error::NoProgram { tried })
+    let found =
+        std::env::split_paths(&on_path).map(|folder| folder.join(PROGRAM)).find(|path| path.is_file());
+    found.ok_or_else(|| {
+        tried.push("PATH".into());
+        Error::NoProgram { tried }
+    })
 }
 
 /// The folder of a run's socket, for those that were started by somebody else.

@@ -26,7 +26,7 @@ use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::config::{Answer, Config, KEEP, Told};
+use super::config::{Answer, Config, KEEP, Speaker, Told};
 use super::dirs::{self, Dirs};
 use super::journal::{self, Header, Journal};
 use super::kubelet::chain;
@@ -71,8 +71,6 @@ pub enum Error {
     Ads(#[from] meshquake_xds::ads::Error),
     #[error("cannot {act}")]
     Io { act: String, source: std::io::Error },
-    #[error("client {client} and supervisor {own} differ in version; build or install both anew")]
-    Version { client: String, own: String },
 }
 
 impl From<super::store::Error> for Error {
@@ -107,10 +105,6 @@ pub struct Supervisor {
 impl Supervisor {
     /// Starts everything; when this returns the API answers and the pods are on their way.
     pub async fn start(config: Config) -> Result<Self, Error> {
-        let own = env!("CARGO_PKG_VERSION");
-        if config.version != own {
-            return Err(Error::Version { client: config.version, own: own.to_owned() });
-        }
         // Checked before anything is started: a bad world leaves no trace.
         let images: Vec<String> = config.images.keys().cloned().collect();
         let store = Store::new(move |objects| check_objects(objects, &images));
@@ -304,14 +298,18 @@ pub async fn main() -> ExitCode {
     // A session of its own: a terminal's Ctrl-C is for the client, which ends us in its own time.
     let _already_leader = rustix::process::setsid();
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    let config: Config =
-        match lines.next_line().await.map(|line| serde_json::from_str(&line.unwrap_or_default())) {
-            Ok(Ok(config)) => config,
-            Ok(Err(error)) => {
-                return answer(&Answer::Failed { message: format!("bad configuration: {error}") });
-            }
-            Err(error) => return answer(&Answer::Failed { message: format!("no configuration: {error}") }),
-        };
+    let line = match lines.next_line().await {
+        Ok(line) => line.unwrap_or_default(),
+        Err(error) => return answer(&Answer::Failed { message: format!("no configuration: {error}") }),
+    };
+    let own = env!("CARGO_PKG_VERSION");
+    if serde_json::from_str(&line).is_ok_and(|speaker: Speaker| speaker.version != own) {
+        return answer(&Answer::OtherVersion { own: own.to_owned() });
+    }
+    let config: Config = match serde_json::from_str(&line) {
+        Ok(config) => config,
+        Err(error) => return answer(&Answer::Failed { message: format!("bad configuration: {error}") }),
+    };
     let supervisor = match Supervisor::start(config).await {
         Ok(supervisor) => supervisor,
         Err(Error::Objects(problems)) => {

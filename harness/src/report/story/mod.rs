@@ -7,6 +7,7 @@ mod windows;
 
 pub use action::{ActionStory, Fate};
 pub use pods::{PodStory, Workload, label};
+pub use read::Told;
 pub use windows::{Window, WindowKind};
 
 use crate::event::{

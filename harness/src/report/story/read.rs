@@ -6,8 +6,16 @@ use super::super::Error;
 use super::Story;
 use crate::event::{Header, Record, SCHEMA};
 
-impl Story {
-    /// A last line that a crash cut short is left out and told of; any other bad line is an error.
+/// The events of a run, in the order in which they were written.
+pub struct Told {
+    pub header: Header,
+    pub records: Vec<Record>,
+    /// The last line, where a crash cut it short: it is left out.
+    pub cut_at: Option<usize>,
+}
+
+impl Told {
+    /// A last line that was cut short is no error; any other bad line is.
     pub fn read(path: &Path) -> Result<Self, Error> {
         let bytes = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let bad = |line: usize, reason: String| Error::Line { path: path.to_owned(), line, reason };
@@ -31,7 +39,14 @@ impl Story {
                 Err(error) => return Err(bad(index + 1, error.to_string())),
             }
         }
-        let mut story = Self::fold(header, records).ok_or_else(empty)?;
+        Ok(Self { header, records, cut_at })
+    }
+}
+
+impl Story {
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let Told { header, records, cut_at } = Told::read(path)?;
+        let mut story = Self::fold(header, records).ok_or_else(|| Error::Empty { path: path.to_owned() })?;
         if let Some(line) = cut_at {
             story
                 .warnings

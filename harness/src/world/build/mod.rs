@@ -9,7 +9,7 @@ mod record;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::{Build, Image, World, shown};
+use super::{Build, Image, World, here, shown};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -65,7 +65,7 @@ impl std::fmt::Display for Progress {
 ///
 /// It blocks until cargo is done; within an async runtime it belongs on a thread of its own.
 pub fn build(world: &World, progress: &mut dyn FnMut(Progress)) -> Result<BTreeMap<String, Image>, Error> {
-    Builder::from_environment().images(&world.folder, &world.images, progress)
+    Builder::from_environment().images(&world.home, &world.images, progress)
 }
 
 /// As [`build`], but without shared libraries, so that the programs run in an image that holds nothing else.
@@ -78,7 +78,13 @@ pub fn build_static(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<BTreeMap<String, Image>, Error> {
     let built = images.iter().filter(|(_, image)| image.build.is_some());
-    let images = built.map(|(name, image)| (name.clone(), image.clone())).collect();
+    let images = built.map(|(name, image)| (name.clone(), image.clone()));
+    let images = images
+        .map(|(name, mut image)| {
+            image.environment.retain(|_, value| !here::is_of_here(value));
+            (name, image)
+        })
+        .collect();
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     Builder { static_for: Some(target), ..Builder::from_environment() }.images(folder, &images, progress)
 }
@@ -136,8 +142,13 @@ impl Builder {
                 }
             };
             let mut image = image.clone();
-            if let Some(first) = image.command.first_mut() {
+            if let Some((first, others)) = image.command.split_first_mut() {
                 *first = program.display().to_string();
+                // The process runs in a folder of its own.
+                for word in others.iter_mut().filter(|word| word.starts_with("./") || word.starts_with("../"))
+                {
+                    *word = folder.join(&*word).display().to_string();
+                }
             }
             ready.insert(name.clone(), image);
         }
@@ -194,7 +205,7 @@ pub fn package_folder(workspace: &Path, package: &str) -> PathBuf {
     found.into_iter().next().unwrap_or_else(|| workspace.join(package))
 }
 
-/// A program by path, from the world's folder, or by name on PATH.
+/// A program by path, from the folder of world.yaml, or by name on PATH.
 fn found(folder: &Path, program: &str) -> Option<PathBuf> {
     if program.contains('/') {
         return Some(folder.join(program)).filter(|path| path.is_file());

@@ -131,6 +131,20 @@ fn without_a_workspace_or_build_programs_come_from_path() {
 }
 
 #[test]
+fn words_that_begin_with_a_dot_are_paths_from_the_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let command = ["sh", "./programs/a.sh", "-x", "../b", "c/d", "."].map(str::to_owned).to_vec();
+    let image = Image { command, environment: BTreeMap::new(), build: None };
+    let images = BTreeMap::from([("image".to_owned(), image)]);
+    let ready = Builder::from_environment().images(folder.path(), &images, &mut |_| {}).expect("sh is there");
+    let path = |word: &str| folder.path().join(word).display().to_string();
+    assert_eq!(
+        ready["image"].command[1..],
+        [path("./programs/a.sh"), "-x".into(), path("../b"), "c/d".into(), ".".into()]
+    );
+}
+
+#[test]
 fn a_cargo_that_is_not_there_is_told() {
     let folder = workspace();
     let builder = Builder { cargo: "/no/such/cargo".into(), ..Builder::from_environment() };

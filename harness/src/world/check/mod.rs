@@ -14,7 +14,7 @@ use meshquake_xds::object::Object;
 pub use self::written::Written;
 use super::file::WorldFile;
 use super::workload::{Deployment, namespace_of};
-use super::{listed, with_nearest};
+use super::{here, listed, with_nearest};
 use crate::problem::{Place, Problem, Problems};
 
 /// Namespaces that no file defines: Kubernetes brings the one, the mesh the other, for its gateway and for policies
@@ -135,6 +135,21 @@ fn world_file(objects: &Objects<'_>, file: &WorldFile, problems: &mut Problems) 
             let number = server.path("port.number")?;
             Some((number.value().as_u64()?, ()))
         }));
+    }
+    for (image, place) in file.images.values() {
+        let texts = image.command.iter().chain(image.environment.values());
+        for name in texts.flat_map(|text| here::services(text)) {
+            let services = objects.iter().filter(|object| object.kind() == "Service");
+            let known = services.map(|service| (service.name(), namespace_of(service))).collect::<Vec<_>>();
+            let is = |(service, namespace): &(&str, &str)| {
+                name == *service || name.split_once('.') == Some((*service, *namespace))
+            };
+            if !known.iter().any(is) {
+                let names = known.iter().map(|(name, _)| *name).collect::<Vec<_>>();
+                let problem = Problem::new(place, format!("there is no Service `{name}`"));
+                problems.push(with_nearest(problem.allowed(listed(names.clone())), name, names));
+            }
+        }
     }
     for (port, (_, place)) in &file.publish {
         if !servers.contains_key(&u64::from(*port)) {

@@ -12,6 +12,7 @@ use super::state::{Backoff, Ended, Phase};
 use crate::backend::local::api::last_lines;
 use crate::backend::local::spawn::{Exit, Mark, Process, Spec};
 use crate::backend::local::store::draft::now;
+use crate::parts::nss_wrapper;
 
 /// Lines of a dead app's log that its status repeats.
 const LINES: usize = 10;
@@ -89,10 +90,12 @@ async fn start(pod: &Pod, container: &Value) -> Result<Process, String> {
         pod: shown.value(),
         folder: &pod.folder,
         app: pod.addresses.app,
-        hosts: pod.folder.join("hosts"),
+        hosts: pod.hosts_file(),
+        services: pod.services()?,
+        wrapper: nss_wrapper::find(),
     };
     let variables = env::variables(&pod.site.store, container, &image, &around).map_err(|e| e.to_string())?;
-    let command = env::command(container, &image, &variables).map_err(|e| e.to_string())?;
+    let command = env::command(container, &image, &variables, &around).map_err(|e| e.to_string())?;
     let [program, args @ ..] = command.as_slice() else { return Err("no command".to_owned()) };
     let mark = Mark::new(&pod.site.run, &pod.key.name, "app");
     let mut spec = Spec::new(program, pod.app_log(), mark).args(args).folder(&pod.folder);

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::hosts::{self, Named};
 use crate::backend::local::store::kind::{CONFIG_MAP, SECRET};
 use crate::backend::local::store::{Key, Store};
+use crate::world::here;
 
 /// A pod with this annotation has a chaos switch.
 const CHAOS_PORT: &str = "meshquake.dev/chaos-port";
@@ -24,6 +26,10 @@ pub enum Error {
     NotBase64 { key: Key, field: String },
     #[error("image `{0}` has no command in world.yaml")]
     NoCommand(String),
+    #[error(
+        "world.yaml asks for the service `{0}`, which is not in this pod's namespace and not just once in the world"
+    )]
+    NoService(String),
 }
 
 /// What an image is on this machine: a program with arguments, and its own environment.
@@ -41,6 +47,28 @@ pub struct Surroundings<'a> {
     pub folder: &'a Path,
     pub app: Ipv4Addr,
     pub hosts: PathBuf,
+    /// Where this pod calls each service.
+    pub services: Vec<Named>,
+    /// nss_wrapper, where it is installed.
+    pub wrapper: Option<PathBuf>,
+}
+
+impl Surroundings<'_> {
+    fn namespace(&self) -> &str {
+        self.pod["metadata"]["namespace"].as_str().unwrap_or_default()
+    }
+
+    /// A text of world.yaml, with the addresses and variables of this process in it.
+    fn here(&self, text: &str, env: &BTreeMap<String, String>) -> Result<String, Error> {
+        let address = |name: &str| hosts::find(&self.services, self.namespace(), name);
+        if let Some(unknown) = here::services(text).find(|name| address(name).is_none()) {
+            return Err(Error::NoService(unknown.to_owned()));
+        }
+        Ok(here::expand(text, |word| match here::service(word) {
+            Some(name) => address(name).map(|address| address.to_string()),
+            None => env.get(word).cloned(),
+        }))
+    }
 }
 
 /// Where the chaos switch of a pod listens, if its template says that it has one.
@@ -48,20 +76,22 @@ pub fn chaos_socket(pod: &Value, folder: &Path) -> Option<PathBuf> {
     pod["metadata"]["annotations"].get(CHAOS_PORT).map(|_| folder.join("chaos.sock"))
 }
 
-/// All variables of a container, in the order of Kubernetes: image, `envFrom`, `env`; ours last, because they say
-/// where this process lives.
+/// All variables of a container, in the order of Kubernetes: image, `envFrom`, `env`; last, because they say where this
+/// process lives and whom it calls where, ours and those of world.yaml that speak of this machine.
 pub fn variables(
     store: &Store,
     container: &Value,
     image: &Image,
     around: &Surroundings<'_>,
 ) -> Result<BTreeMap<String, String>, Error> {
-    let namespace = around.pod["metadata"]["namespace"].as_str().unwrap_or_default();
+    let namespace = around.namespace();
+    let (of_here, of_image): (BTreeMap<_, _>, BTreeMap<_, _>) =
+        image.env.clone().into_iter().partition(|(_, value)| here::is_of_here(value));
     let mut env = BTreeMap::from([
         ("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
         ("HOSTNAME".to_owned(), text(&around.pod["metadata"]["name"])),
     ]);
-    env.extend(image.env.clone());
+    env.extend(of_image);
     for source in container["envFrom"].as_array().into_iter().flatten() {
         let prefix = source["prefix"].as_str().unwrap_or_default();
         for (kind, reference) in [(&CONFIG_MAP, "configMapRef"), (&SECRET, "secretRef")] {
@@ -87,11 +117,20 @@ pub fn variables(
         }
     }
     env.insert("BIND_IP".to_owned(), around.app.to_string());
-    env.insert("MESHQUAKE_HOSTS".to_owned(), around.hosts.display().to_string());
+    env.insert(here::HOSTS.to_owned(), around.hosts.display().to_string());
+    if let Some(wrapper) = &around.wrapper {
+        let own = env.get("LD_PRELOAD").map(|own| format!("{own}:")).unwrap_or_default();
+        env.insert("LD_PRELOAD".to_owned(), format!("{own}{}", wrapper.display()));
+        env.insert("NSS_WRAPPER_HOSTS".to_owned(), around.hosts.display().to_string());
+    }
     match chaos_socket(around.pod, around.folder) {
         Some(socket) => env.insert("CHAOS_ADDR".to_owned(), format!("unix:{}", socket.display())),
         None => env.remove("CHAOS_ADDR"),
     };
+    for (name, value) in of_here {
+        let value = around.here(&value, &env)?;
+        env.insert(name, value);
+    }
     Ok(env)
 }
 
@@ -100,13 +139,17 @@ pub fn command(
     container: &Value,
     image: &Image,
     env: &BTreeMap<String, String>,
+    around: &Surroundings<'_>,
 ) -> Result<Vec<String>, Error> {
     let list = |field: &str| -> Vec<String> {
         let members = container[field].as_array().into_iter().flatten();
         members.filter_map(Value::as_str).map(|word| expand(word, env)).collect()
     };
-    let own = list("command");
-    let mut command = if own.is_empty() { image.command.clone() } else { own };
+    let mut command = list("command");
+    if command.is_empty() {
+        let words = image.command.iter().map(|word| around.here(word, env));
+        command = words.collect::<Result<_, _>>()?;
+    }
     if command.is_empty() {
         return Err(Error::NoCommand(text(&container["image"])));
     }
@@ -181,28 +224,9 @@ fn data(key: &Key, value: &Value) -> Result<BTreeMap<String, String>, Error> {
     Ok(found)
 }
 
-/// `$(NAME)` becomes the value of a variable known so far, `$$` a dollar; what is not known stays as it is.
+/// `$(NAME)` becomes the value of a variable known so far.
 fn expand(template: &str, env: &BTreeMap<String, String>) -> String {
-    let mut expanded = String::new();
-    let mut rest = template;
-    while let Some(at) = rest.find('$') {
-        expanded.push_str(&rest[..at]);
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix('$') {
-            expanded.push('$');
-            rest = after;
-            continue;
-        }
-        let name = rest.strip_prefix('(').and_then(|inner| inner.split_once(')'));
-        match name.and_then(|(name, after)| env.get(name).map(|value| (value, after))) {
-            Some((value, after)) => {
-                expanded.push_str(value);
-                rest = after;
-            }
-            None => expanded.push('$'),
-        }
-    }
-    expanded + rest
+    here::expand(template, |name| env.get(name).cloned())
 }
 
 fn text(value: &Value) -> String {
@@ -252,18 +276,30 @@ mod tests {
         store
     }
 
-    fn resolve(container: &Value) -> Result<BTreeMap<String, String>, Error> {
-        let pod = json!({"metadata": {"name": "web-1", "namespace": "default", "labels": {"app": "web"},
-            "annotations": {"meshquake.dev/chaos-port": "9900"}}, "status": {"podIP": "127.64.1.1"}});
-        let image =
-            Image { command: vec!["/bin/shop".into()], env: [("RUST_LOG".into(), "info".into())].into() };
-        let around = Surroundings {
-            pod: &pod,
+    fn pod() -> Value {
+        json!({"metadata": {"name": "web-1", "namespace": "default", "labels": {"app": "web"},
+            "annotations": {"meshquake.dev/chaos-port": "9900"}}, "status": {"podIP": "127.64.1.1"}})
+    }
+
+    fn around(pod: &Value) -> Surroundings<'_> {
+        let address = Ipv4Addr::new(127, 64, 64, 1);
+        Surroundings {
+            pod,
             folder: Path::new("/run/x"),
             app: Ipv4Addr::new(127, 64, 33, 1),
             hosts: "/run/x/hosts".into(),
-        };
-        variables(&store(), container, &image, &around)
+            services: vec![Named { name: "stock".into(), namespace: "default".into(), address }],
+            wrapper: None,
+        }
+    }
+
+    fn image(variables: &[(&str, &str)]) -> Image {
+        let env = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Image { command: vec!["/bin/shop".into()], env }
+    }
+
+    fn resolve(container: &Value) -> Result<BTreeMap<String, String>, Error> {
+        variables(&store(), container, &image(&[("RUST_LOG", "info")]), &around(&pod()))
     }
 
     #[test]
@@ -311,13 +347,46 @@ mod tests {
     }
 
     #[test]
+    fn what_world_yaml_says_of_this_machine_wins() {
+        let image = image(&[
+            ("URL", "http://$(svc:stock):$(PORT)"),
+            ("JAVA_TOOL_OPTIONS", "-Djdk.net.hosts.file=$(MESHQUAKE_HOSTS)"),
+            ("LEVEL", "info"),
+        ]);
+        let container = json!({"env": [{"name": "PORT", "value": "8080"}, {"name": "LEVEL", "value": "debug"},
+            {"name": "URL", "value": "http://stock:8080"}]});
+        let env = variables(&store(), &container, &image, &around(&pod())).unwrap();
+        assert_eq!(env["URL"], "http://127.64.64.1:8080");
+        assert_eq!(env["JAVA_TOOL_OPTIONS"], "-Djdk.net.hosts.file=/run/x/hosts");
+        assert_eq!(env["LEVEL"], "debug", "what is right everywhere is the manifest's");
+        assert_eq!((env.get("LD_PRELOAD"), env.get("NSS_WRAPPER_HOSTS")), (None, None));
+
+        let gone = self::image(&[("URL", "http://$(svc:gone)")]);
+        let error = variables(&store(), &container, &gone, &around(&pod())).unwrap_err();
+        assert!(error.to_string().starts_with("world.yaml asks for the service `gone`"), "{error}");
+    }
+
+    #[test]
+    fn names_are_found_through_nss_wrapper_where_it_is() {
+        let pod = pod();
+        let around = Surroundings { wrapper: Some("/lib/libnss_wrapper.so".into()), ..around(&pod) };
+        let container = json!({"env": [{"name": "LD_PRELOAD", "value": "/lib/own.so"}]});
+        let env = variables(&store(), &container, &image(&[]), &around).unwrap();
+        assert_eq!(env["LD_PRELOAD"], "/lib/own.so:/lib/libnss_wrapper.so");
+        assert_eq!(env["NSS_WRAPPER_HOSTS"], "/run/x/hosts");
+    }
+
+    #[test]
     fn arguments_follow_the_command() {
-        let image = Image { command: vec!["/bin/shop".into()], env: BTreeMap::new() };
+        let pod = pod();
+        let around = around(&pod);
+        let image =
+            Image { command: vec!["/bin/shop".into(), "--stock=$(svc:stock)".into()], env: BTreeMap::new() };
         let env = BTreeMap::from([("NAME".to_owned(), "web".to_owned())]);
-        let shop = command(&json!({"args": ["$(NAME)"]}), &image, &env).unwrap();
-        assert_eq!(shop, ["/bin/shop", "web"]);
-        let own = command(&json!({"command": ["sleep"], "args": ["1"]}), &image, &env).unwrap();
+        let shop = command(&json!({"args": ["$(NAME)"]}), &image, &env, &around).unwrap();
+        assert_eq!(shop, ["/bin/shop", "--stock=127.64.64.1", "web"]);
+        let own = command(&json!({"command": ["sleep"], "args": ["1"]}), &image, &env, &around).unwrap();
         assert_eq!(own, ["sleep", "1"]);
-        assert!(command(&json!({"image": "x"}), &Image::default(), &env).is_err());
+        assert!(command(&json!({"image": "x"}), &Image::default(), &env, &around).is_err());
     }
 }

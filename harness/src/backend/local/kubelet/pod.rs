@@ -243,6 +243,27 @@ impl Pod {
         }
     }
 
+    /// The file with the names of all services.
+    pub fn hosts_file(&self) -> PathBuf {
+        self.folder.join("hosts")
+    }
+
+    /// Every service with the address where this pod's sidecar takes calls to it.
+    pub fn services(&self) -> Result<Vec<hosts::Named>, String> {
+        self.named(&self.site.store.all(&SERVICE))
+    }
+
+    fn named(&self, services: &[Arc<Entry>]) -> Result<Vec<hosts::Named>, String> {
+        let mut named = Vec::new();
+        for service in services {
+            let (name, namespace) = (service.object.name().to_owned(), service.object.namespace().to_owned());
+            let vip = self.site.addresses().vip(&address_name(&self.key), &format!("{namespace}/{name}"));
+            named.push(hosts::Named { name, namespace, address: vip.map_err(|e| e.to_string())? });
+        }
+        named.sort();
+        Ok(named)
+    }
+
     /// Writes the name of every service with the address where this pod's sidecar takes calls to it.
     fn write_hosts(&self) -> Result<(), String> {
         let all = self.site.store.all(&SERVICE);
@@ -250,15 +271,8 @@ impl Pod {
         if told.as_ref().is_some_and(|told| Entry::are_same(told, &all)) {
             return Ok(());
         }
-        let mut services = Vec::new();
-        for service in &all {
-            let (name, namespace) = (service.object.name().to_owned(), service.object.namespace().to_owned());
-            let vip = self.site.addresses().vip(&address_name(&self.key), &format!("{namespace}/{name}"));
-            services.push(hosts::Named { name, namespace, address: vip.map_err(|e| e.to_string())? });
-        }
-        services.sort();
-        let text = hosts::render(&self.key.namespace, &services);
-        let path = self.folder.join("hosts");
+        let text = hosts::render(&self.key.namespace, &self.named(&all)?);
+        let path = self.hosts_file();
         hosts::write(&path, &text).map_err(|e| format!("cannot write {}: {e}", path.display()))?;
         *told = Some(all);
         Ok(())
