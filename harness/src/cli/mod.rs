@@ -5,11 +5,14 @@ mod bench;
 mod check;
 mod clean;
 mod cluster;
+mod completions;
 mod doctor;
 mod down;
+mod examples;
 mod heal;
 mod logs;
 mod ls;
+mod man;
 mod on_cluster;
 mod print;
 mod report;
@@ -27,8 +30,12 @@ use crate::verdict::Exit;
 use print::fail;
 
 /// Does my system hold when the mesh shakes?
+///
+/// A scenario is one file: a world of services, the load on it, what shakes it, and what must hold. meshquake brings the
+/// world up behind real Envoy sidecars, on this machine or on a cluster with Istio, does what the scenario says, proves
+/// that each fault happened, takes it back, and says whether the system held.
 #[derive(Parser)]
-#[command(name = "meshquake", version, max_term_width = 110, after_help = exit_codes())]
+#[command(name = "meshquake", version, max_term_width = 110, after_help = exit_codes(), after_long_help = start())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -37,46 +44,55 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run scenarios: bring the world up, drive load, shake it, judge, report, take it down
-    #[command(
-        after_help = "Examples:\n  meshquake run scenarios/version-pinning.yaml\n  meshquake run kill-under-load --seed 7 --keep\n  meshquake run unpinned --as-expected"
-    )]
+    ///
+    /// The verdict is the exit code, so that a script can ask for it. Reports are written to a folder of the run's own,
+    /// below `reports/runs` beside the nearest folder `scenarios`, else below `meshquake-reports` here.
+    #[command(after_help = examples::RUN)]
     Run(run::Run),
     /// Check scenarios without running anything
-    #[command(after_help = "Example:\n  meshquake check scenarios/*.yaml")]
+    ///
+    /// All problems of the scenarios, their worlds and journeys at once, each with its line and what is allowed there.
+    #[command(after_help = examples::CHECK)]
     Check(check::Check),
     /// Bring a world up and leave it up
-    #[command(
-        after_help = "Examples:\n  meshquake up pinning\n  meshquake up pinning --overlay unpinned\n  meshquake up pinning --layout per-service\n  meshquake up ./my/world"
-    )]
+    ///
+    /// A world is a kustomize folder of Kubernetes and Istio objects with a world.yaml, which says what each image is on
+    /// this machine. The answer is a line for each URL under which the world can be called.
+    #[command(after_help = examples::UP)]
     Up(up::Up),
     /// Apply objects to a world that is up, or delete them, and wait until every proxy has them
-    #[command(
-        after_help = "Examples:\n  meshquake apply -f routes.yaml\n  meshquake apply --delete -f routes.yaml"
-    )]
+    #[command(after_help = examples::APPLY)]
     Apply(apply::Apply),
     /// List the worlds that are up and their pods
+    #[command(after_help = examples::LS)]
     Ls(ls::Ls),
     /// Print a pod's log
-    #[command(
-        after_help = "Examples:\n  meshquake logs microservice-b-v1 -f\n  meshquake logs microservice-b-v1-6c9f7d-x2x4x --container istio-proxy --tail 50"
-    )]
+    #[command(after_help = examples::LOGS)]
     Logs(logs::Logs),
     /// Take a world down
+    #[command(after_help = examples::DOWN)]
     Down(down::Down),
     /// Take back whatever a crashed run left behind
+    #[command(after_help = examples::HEAL)]
     Heal(heal::Heal),
     /// Remove old runs, and with --cache the programs taken from their wheels
+    #[command(after_help = examples::CLEAN)]
     Clean(clean::Clean),
     /// Say what this machine can run, and what is missing
+    #[command(after_help = examples::DOCTOR)]
     Doctor(doctor::Doctor),
     /// Measure the figures of this machine, keep them as a report, or compare with an earlier one
-    #[command(
-        after_help = "Examples:\n  meshquake bench\n  meshquake bench --backend kind\n  meshquake bench up run --check\n  meshquake bench change --rounds 20 --out /tmp/bench\n\nExits with 10 where a limit is missed, a figure could not be measured or, with --check, has got worse."
-    )]
+    #[command(after_help = examples::BENCH)]
     Bench(bench::Bench),
     /// Write the reports of a run again, from its events
-    #[command(after_help = "Example:\n  meshquake report reports/runs/20260101-120000-version-pinning")]
+    #[command(after_help = examples::REPORT)]
     Report(report::Report),
+    /// Print what a shell needs to complete commands and options
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(completions::Completions),
+    /// Print the manual page, or write the pages of all commands into a folder
+    #[command(after_help = examples::MAN)]
+    Man(man::Man),
     #[command(hide = true)]
     Supervise,
     #[command(hide = true)]
@@ -96,6 +112,10 @@ struct Which {
 fn exit_codes() -> String {
     let codes = Exit::TABLE.iter().map(|(exit, meaning)| format!("  {:>3}  {meaning}", exit.0));
     format!("Exit codes:\n{}", codes.collect::<Vec<_>>().join("\n"))
+}
+
+fn start() -> String {
+    format!("{}\n\n{}", examples::START, exit_codes())
 }
 
 /// Parses the command line and does what it says.
@@ -142,6 +162,8 @@ async fn dispatch(command: Command) -> Exit {
         Command::Doctor(doctor) => doctor.execute().await,
         Command::Bench(bench) => bench.execute().await,
         Command::Report(report) => report.execute(),
+        Command::Completions(completions) => completions.execute(),
+        Command::Man(man) => man.execute(),
         Command::Supervise => {
             own::take_back_by(|socket, undo| Box::pin(local::take_back(socket, undo)));
             internal(supervisor::main().await)
