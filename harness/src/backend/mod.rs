@@ -88,6 +88,14 @@ impl Choice {
         self.minds(world.beyond_local().clone()).into_result(())
     }
 
+    /// Names that a world's programs are told and can hardly look up here.
+    pub fn leaves_unnamed(&self, world: &World) -> Vec<String> {
+        match self {
+            Choice::Local => world.unnamed_here(),
+            Choice::Kind | Choice::K3d | Choice::Context { .. } => vec![],
+        }
+    }
+
     /// What a command must say to mean this one; nothing where that needs no word.
     pub fn words(&self) -> String {
         match self {

@@ -49,7 +49,7 @@ impl Up {
             Ok(world) => world,
             Err(problems) => return refused(&problems, problem::NOTHING_STARTED),
         };
-        let doubts = world.warnings().chain(world.unnamed(&choice));
+        let doubts = world.warnings().chain(choice.leaves_unnamed(&world));
         doubts.for_each(|warning| tell(&format!("warning: {warning}")));
         if let Renderer::Kubectl = world.rendered_by {
             tell(

@@ -4,11 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::library::Error;
-use crate::event::{Call, Judged, Record};
+use crate::event::{Call, EVENTS, Judged, Record};
 use crate::problem::nearest;
+use crate::report::Story;
 use crate::report::console::{self, Look};
 use crate::report::story::Told;
-use crate::report::{EVENTS, Story};
 use crate::scenario::{Deviation, Expectation};
 use crate::verdict::{Outcome, Verdict};
 

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::{Finished, Options, chain};
+use super::{Finished, Options};
 use crate::backend;
+use crate::error::chain;
 use crate::problem::{self, Problems};
 use crate::run::stop::Stop;
 use crate::scenario::Scenario;
@@ -23,7 +24,7 @@ impl Scenario {
     /// the events as they happen, or to end a run early, calls [`crate::run::run`].
     pub async fn run(&self, how: impl Into<Options>) -> Result<Finished, Error> {
         let options = how.into();
-        self.world.fits(&options.backend)?;
+        options.backend.bears(&self.world)?;
         super::run(self, &options, &Stop::default(), None).await.map_err(Error::Run)
     }
 }

@@ -56,7 +56,7 @@ pub struct Scenario {
 impl Scenario {
     /// What is worth saying about it on this backend.
     pub fn doubts(&self, choice: &Choice) -> Vec<String> {
-        self.warnings.iter().cloned().chain(self.world.unnamed(choice)).collect()
+        self.warnings.iter().cloned().chain(choice.leaves_unnamed(&self.world)).collect()
     }
 
     /// The journeys that the load drives, each with its weight among them.

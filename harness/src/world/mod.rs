@@ -70,12 +70,9 @@ impl World {
         self.findings.warnings.iter().map(|warning| format!("{}: {}", warning.place, warning.title))
     }
 
-    /// Names that a program is told and can hardly look up, on this backend.
-    pub fn unnamed(&self, choice: &Choice) -> Vec<String> {
-        match choice {
-            Choice::Local if nss_wrapper::find().is_none() => here::unnamed(self),
-            _ => vec![],
-        }
+    /// Names that a program is told and can hardly look up where it is a process of this machine.
+    pub fn unnamed_here(&self) -> Vec<String> {
+        if nss_wrapper::find().is_none() { here::unnamed(self) } else { vec![] }
     }
 
     /// Loads a world by name or path, perhaps one of its overlays, or says everything that is wrong with it.

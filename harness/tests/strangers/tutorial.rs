@@ -4,8 +4,8 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use meshquake::event::EVENTS;
 use meshquake::event::{Event, Judged};
-use meshquake::report::EVENTS;
 use meshquake::report::story::Told;
 
 use crate::bed::AFTERLIFE;
