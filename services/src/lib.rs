@@ -41,6 +41,7 @@ pub mod client;
 pub mod environment;
 pub mod log;
 pub mod metrics;
+mod process;
 mod random;
 pub mod resolve;
 pub mod server;

@@ -1,8 +1,8 @@
 //! What the service counts, as Prometheus reads it from `/metrics`.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
-use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use crate::process::Process;
 
 /// Istio's buckets, in seconds, so that the two can be compared.
 const BUCKETS: &[f64] =
@@ -37,16 +37,11 @@ impl Metrics {
                 &["effect"],
             )?,
         };
-        let started = Gauge::new(
-            "process_start_time_seconds",
-            "When the process started, in seconds since the epoch.",
-        )?;
-        started.set(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64());
         metrics.registry.register(Box::new(metrics.requests.clone()))?;
         metrics.registry.register(Box::new(metrics.durations.clone()))?;
         metrics.registry.register(Box::new(metrics.in_flight.clone()))?;
         metrics.registry.register(Box::new(metrics.chaos.clone()))?;
-        metrics.registry.register(Box::new(started))?;
+        metrics.registry.register(Box::new(Process::new()?))?;
         Ok(metrics)
     }
 

@@ -125,6 +125,7 @@ async fn requests_are_counted_and_timed_and_probes_are_not() {
     assert_eq!(chain.a.metric(r#"http_request_duration_seconds_count{method="GET",route="/"}"#).await, 3.0);
     assert_eq!(chain.a.metric("http_requests_in_flight").await, 0.0);
     assert!(chain.a.metric("process_start_time_seconds").await > 1.7e9);
+    assert!(chain.a.metric("process_resident_memory_bytes").await > 1e5);
     let page = chain.a.get("/metrics").await;
     assert_eq!(page.headers["content-type"], "text/plain; version=0.0.4");
     assert!(!page.body.contains("/ready") && !page.body.contains("/metrics"), "{}", page.body);
