@@ -5,7 +5,7 @@ use clap::Args;
 use super::cluster::Where;
 use super::print::{answer, tell};
 use super::run::read;
-use crate::report::text;
+use crate::report::text::count;
 use crate::verdict::Exit;
 
 #[derive(Args)]
@@ -29,8 +29,8 @@ impl Check {
                 for scenario in &scenarios {
                     scenario.doubts(&choice).iter().for_each(|doubt| tell(&format!("warning: {doubt}")));
                     let (steps, objectives) = (scenario.timeline.len(), scenario.objectives.len());
-                    let steps = text::count(steps, "action", "actions");
-                    let objectives = text::count(objectives, "objective", "objectives");
+                    let steps = count(steps, "action", "actions");
+                    let objectives = count(objectives, "objective", "objectives");
                     answer(&format!("{}: ok, {steps}, {objectives}", scenario.file));
                 }
                 Exit::HELD

@@ -24,7 +24,7 @@ pub fn started(scenario: &Scenario, run: &str, seed: u64, options: &Options) -> 
         seed,
         again: again(scenario, seed, options),
         versions: vec![("meshquake".into(), env!("CARGO_PKG_VERSION").into())],
-        machine: machine(),
+        machine: machine().into_iter().chain(clock()).collect(),
         actions: scenario
             .timeline
             .iter()
@@ -101,6 +101,13 @@ pub fn machine() -> Vec<(String, String)> {
         ("memory".into(), memory),
         ("kernel".into(), format!("Linux {}", kernel.trim())),
     ]
+}
+
+/// What its times were read from.
+fn clock() -> Option<(String, String)> {
+    let path = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+    let source = fs::read_to_string(path).ok()?;
+    Some(("clock".into(), source.trim().to_owned()))
 }
 
 /// A field that changes nothing on this backend, and why.

@@ -23,6 +23,7 @@ use crate::judge::objective::{Objective, Window};
 use crate::judge::samples::{self, Samples};
 use crate::judge::{ActionMarks, Judge, LoadRecorder, Marks, Recovery, Scene, guard};
 use crate::load::{self, Load, LoadEvent, Running};
+use crate::report::numbers;
 use crate::scenario::Scenario;
 use crate::verdict::{Cause, CauseKind, Verdict};
 
@@ -307,8 +308,13 @@ impl Shake<'_> {
                 if sight.tripped {
                     let guard = watch.guard();
                     let value = sight.value.unwrap_or(f64::NAN);
-                    let (sign, bound) = (guard.bound.relation.sign(), guard.bound.value);
-                    let text = format!("{value:.3} {sign} {bound} for {:.1} s", guard.lasts.as_secs_f64());
+                    let text = format!(
+                        "{} {} {} for {}",
+                        numbers::plain(value),
+                        guard.bound.relation.sign(),
+                        numbers::plain(guard.bound.value),
+                        numbers::seconds(guard.lasts.as_secs_f64())
+                    );
                     self.events.emit(Event::Guard {
                         name: guard.name.clone(),
                         value: sight.value,
@@ -316,7 +322,7 @@ impl Shake<'_> {
                     });
                     self.stop.now(Cause::new(
                         CauseKind::Aborted,
-                        format!("guard `{}` tripped: {text}", guard.name),
+                        format!("the guard “{}” ended the run: {text}", guard.name),
                     ));
                     return;
                 }

