@@ -13,10 +13,13 @@ mod finished;
 pub mod folder;
 mod judging;
 mod library;
+mod mesh;
 mod plan;
+mod scraped;
 mod shake;
 pub mod stop;
 mod timeline;
+mod usage;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use super::numbers;
-use super::sentence;
-use super::story::{ActionStory, Fate, Story};
-use super::text::{markdown, markdown_code};
+use super::sentence::{self, readable};
+use super::story::{ActionStory, Story};
+use super::text::{count, markdown, markdown_code};
 use crate::event::Judged;
 use crate::verdict::Verdict;
 
@@ -26,7 +26,8 @@ fn write_report(out: &mut String, story: &Story) -> std::fmt::Result {
     write_objectives(out, story)?;
     write_happened(out, story)?;
     let lasted = numbers::span(story.lasted_ms());
-    let expected = started.expect.as_ref().map(|expect| format!(" · expected: {}", markdown(expect)));
+    let word = |expect: &String| expect.split(':').next().unwrap_or_default().to_owned();
+    let expected = started.expect.as_ref().map(|expect| format!(" · expected: {}", markdown(&word(expect))));
     writeln!(
         out,
         "<sub>world {} · {} · seed {} · {lasted}{} · run {} · again: {}</sub>",
@@ -104,8 +105,10 @@ fn write_happened(out: &mut String, story: &Story) -> std::fmt::Result {
         let at = numbers::moment(story.seconds_at(*at));
         lines.push(format!("{at}: guard “{}”: {}", markdown(name), markdown(text)));
     }
-    lines.extend(story.further_causes().iter().map(|cause| markdown(cause)));
-    lines.extend(story.warnings.iter().map(|warning| format!("⚠ {}", markdown(warning))));
+    let causes = story.further_causes();
+    lines.extend(causes.iter().map(|cause| markdown(cause)));
+    let told = |warning: &&String| !causes.contains(warning);
+    lines.extend(story.warnings.iter().filter(told).map(|warning| format!("⚠ {}", markdown(warning))));
     for line in lines.iter().take(MOST) {
         writeln!(out, "- {line}")?;
     }
@@ -115,32 +118,43 @@ fn write_happened(out: &mut String, story: &Story) -> std::fmt::Result {
     if lines.is_empty() { Ok(()) } else { writeln!(out) }
 }
 
-/// One line for an action: when, what, on whom, how proved, how undone.
+/// One line for an action: when, what, on whom, and how far it came. How it was proved and undone is in the page.
 fn told(story: &Story, action: &ActionStory) -> String {
-    let at = action.asked().map_or(action.plan.at_ms as f64 / 1e3, |at| story.seconds_at(at));
-    let mut text = format!("{}: {}", numbers::moment(at), markdown(&action.plan.what));
-    if action.fate() == Fate::NotReached {
-        return text + "; **not reached**";
-    }
-    if let Some(target) = action.target() {
+    let moment = |at: i64| numbers::moment(story.seconds_at(at));
+    let what = markdown(&readable(&action.plan.what));
+    let Some(asked) = action.asked() else {
+        let planned = numbers::moment(action.plan.at_ms as f64 / 1e3);
+        return format!("{planned}: {what}; **not reached**");
+    };
+    let mut text = format!("{}: {what}", moment(asked));
+    // What follows in brackets is how it was chosen.
+    let target = action.target().map(|target| target.split(" (").next().unwrap_or(target));
+    if let Some(target) = target.filter(|target| !action.plan.what.contains(target)) {
         text += &format!(" → {}", markdown(target));
     }
-    text += &match action.proof() {
-        Some(Ok(observation)) => format!("; proved: {}", markdown(observation)),
-        Some(Err(reason)) => format!("; **not injected**: {}", markdown(reason)),
-        None => "; **not proved**".into(),
+    text += &match (action.proof(), action.proved()) {
+        (Some(Err(reason)), _) => format!("; **not injected**: {}", markdown(reason)),
+        (_, Some(at)) => {
+            format!("; proved {} later", numbers::span(u64::try_from(at - asked).unwrap_or_default()))
+        }
+        _ => "; **not proved**".into(),
     };
-    text += &match action.undo() {
-        Some(Ok(how)) => format!("; undone: {}", markdown(how)),
-        Some(Err(reason)) => format!("; **not undone**: {}", markdown(reason)),
-        None => "; **not undone**".into(),
+    text += &match (action.undo(), action.undone()) {
+        (Some(Err(reason)), _) => format!("; **not undone**: {}", markdown(reason)),
+        (_, Some(at)) => format!("; undone at {}", moment(at)),
+        _ => "; **not undone**".into(),
     };
     text += &match action.recovery() {
         Some(Ok(ms)) => format!("; recovered {} later", numbers::span(ms)),
         Some(Err(ms)) => format!("; **not recovered** within {}", numbers::span(ms)),
         None => String::new(),
     };
-    text
+    match story.cost(action).map(|cost| cost.failed) {
+        Some(failed) if failed > 0 => {
+            text + &format!("; {} meanwhile", count(failed as usize, "request failed", "requests failed"))
+        }
+        _ => text,
+    }
 }
 
 const fn sign(verdict: Verdict) -> &'static str {

@@ -9,6 +9,7 @@
 
 mod chart;
 pub mod console;
+mod flags;
 mod html;
 mod junit;
 mod markdown;

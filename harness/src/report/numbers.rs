@@ -1,6 +1,6 @@
 //! Numbers with their units and no false digits.
 
-use crate::event::{Judged, SecondOpinion, Unit};
+use crate::event::{Judged, Relation, SecondOpinion, Unit};
 
 /// A measured value or a bound, as text.
 pub fn value(value: f64, unit: Unit) -> String {
@@ -36,6 +36,34 @@ pub fn against(measured: f64, bound: f64, unit: Unit) -> String {
     let write = |value: f64, digits: usize| format!("{:.digits$}", value * scale);
     let digits = (0..9).find(|digits| write(measured, *digits) != write(bound, *digits)).unwrap_or(9);
     format!("{}{sign}", write(measured, digits))
+}
+
+/// How far a value is from its bound, in words; nothing where it is on it, or is to be just that.
+pub fn margin(judged: &Judged) -> Option<String> {
+    let value = judged.value.filter(|value| value.is_finite())?;
+    let upward = match judged.relation {
+        Relation::Below | Relation::AtMost => false,
+        Relation::Above | Relation::AtLeast => true,
+        Relation::Equal => return None,
+    };
+    let spare = if upward { value - judged.bound } else { judged.bound - value };
+    let far = match judged.unit {
+        // A percentage of a percentage is something else.
+        Unit::Percent => points(spare.abs()),
+        unit => self::value(spare.abs(), unit),
+    };
+    match (judged.relation.holds(value, judged.bound), upward) {
+        _ if spare == 0.0 => None,
+        (true, _) => Some(format!("{far} to spare")),
+        (false, true) => Some(format!("{far} too little")),
+        (false, false) => Some(format!("{far} too much")),
+    }
+}
+
+/// The distance of two shares.
+fn points(share: f64) -> String {
+    let points = plain(share * 100.0);
+    format!("{points} {}", if points == "1" { "point" } else { "points" })
 }
 
 /// What was measured here, what Prometheus says, and how far they are apart.
@@ -79,6 +107,16 @@ pub fn seconds(seconds: f64) -> String {
 
 pub fn millis(milliseconds: f64) -> String {
     seconds(milliseconds / 1e3)
+}
+
+/// An amount of memory.
+pub fn bytes(bytes: u64) -> String {
+    const MIB: f64 = 1024.0 * 1024.0;
+    match bytes as f64 {
+        small if small < MIB => format!("{} KiB", trimmed(small / 1024.0, 0)),
+        middle if middle < 1024.0 * MIB => format!("{} MiB", plain(middle / MIB)),
+        large => format!("{} GiB", plain(large / MIB / 1024.0)),
+    }
 }
 
 /// A moment relative to the start of the load: to the tenth of a second.
@@ -139,7 +177,6 @@ fn trimmed(value: f64, digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Relation;
     use crate::verdict::Verdict;
 
     #[test]
@@ -168,11 +205,41 @@ mod tests {
             (plain(1.234567), "1.23"),
             (plain(0.012345), "0.0123"),
             (plain(-0.00001), "-1.00e-5"),
+            (bytes(3_400), "3 KiB"),
+            (bytes(9_437_184), "9 MiB"),
+            (bytes(1_610_612_736), "1.5 GiB"),
             (grouped(999.0), "999"),
             (grouped(-1234567.0), "-1\u{202f}234\u{202f}567"),
         ];
         for (found, expected) in table {
             assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_margin_says_how_far_and_to_which_side() {
+        let judged = |value: f64, relation: Relation, bound: f64, unit: Unit| Judged {
+            name: "n".into(),
+            window: "run".into(),
+            verdict: Verdict::Held,
+            value: Some(value),
+            unit,
+            relation,
+            bound,
+            samples: 1,
+            reason: String::new(),
+            promql: vec![],
+        };
+        let table = [
+            (judged(0.75, Relation::Below, 1.0, Unit::Seconds), Some("250 ms to spare")),
+            (judged(20.0, Relation::AtMost, 0.0, Unit::Count), Some("20 too much")),
+            (judged(0.9985, Relation::AtLeast, 0.99, Unit::Percent), Some("0.85 points to spare")),
+            (judged(0.98, Relation::AtLeast, 0.99, Unit::Percent), Some("1 point too little")),
+            (judged(0.0, Relation::AtMost, 0.0, Unit::Count), None),
+            (judged(3.0, Relation::Equal, 0.0, Unit::Count), None),
+        ];
+        for (judged, expected) in table {
+            assert_eq!(margin(&judged).as_deref(), expected, "{judged:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use super::numbers;
 use super::story::{ActionStory, Fate, Story};
 use super::text;
-use crate::event::{Judged, Relation};
+use crate::event::{Judged, Relation, Unit};
 use crate::verdict::{CauseKind, Verdict};
 
 pub fn compose(story: &Story) -> String {
@@ -71,6 +71,12 @@ fn broke(judged: &Judged) -> String {
     match judged.value {
         // What was measured can be within the bound and the objective broken all the same: then its reason says why.
         Some(value) if !judged.relation.holds(value, judged.bound) => {
+            let none =
+                judged.bound == 0.0 && judged.unit == Unit::Count && judged.relation != Relation::Above;
+            if none {
+                let measured = numbers::measured(judged);
+                return format!("“{}” did not hold: {measured}, where none was promised", judged.name);
+            }
             let promised = match judged.relation {
                 Relation::Below => "less than",
                 Relation::AtMost => "at most",
@@ -127,7 +133,10 @@ fn happened(actions: &[ActionStory]) -> Option<String> {
         [] => return None,
         [one] => clause(one),
         [one, two] => format!("{} and {}", clause(one), clause(two)),
-        [one, rest @ ..] => format!("{} and {} more things were done", clause(one), rest.len()),
+        [one, two, three] => format!("{}, {} and {}", clause(one), clause(two), clause(three)),
+        [one, two, rest @ ..] => {
+            format!("{}, {} and {} more things were done", clause(one), clause(two), rest.len())
+        }
     };
     let word = if done.iter().all(|action| lasted(action)) { "while" } else { "when" };
     Some(format!("{word} {told}"))
@@ -167,7 +176,7 @@ fn clause(action: &ActionStory) -> String {
 }
 
 /// `app=microservice-b,version=v1` is `microservice-b v1` to a reader.
-fn readable(what: &str) -> String {
+pub fn readable(what: &str) -> String {
     let word = |word: &str| {
         let app = word.strip_prefix("app=")?;
         match app.split_once(",version=") {
@@ -192,7 +201,7 @@ fn capital(verdict: Verdict) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{ActionPlan, ActionStep, Unit};
+    use crate::event::{ActionPlan, ActionStep};
 
     fn proved(kind: &str, what: &str, for_ms: Option<u64>) -> ActionStory {
         let plan = ActionPlan { name: kind.into(), kind: kind.into(), what: what.into(), at_ms: 0, for_ms };
@@ -258,7 +267,7 @@ mod tests {
             promql: vec![],
         };
         let name = "“v1 never met v2” did not hold:";
-        assert_eq!(broke(&judged(3.0)), format!("{name} 3 was measured, at most 0 was promised"));
+        assert_eq!(broke(&judged(3.0)), format!("{name} 3, where none was promised"));
         assert_eq!(broke(&judged(0.0)), format!("{name} answers other than 200: a-v1 → b-v1 (503) ×6"));
     }
 
@@ -275,7 +284,7 @@ mod tests {
         let many = vec![kill; 4];
         assert_eq!(
             happened(&many).as_deref(),
-            Some("when one pod of a was killed and 3 more things were done")
+            Some("when one pod of a was killed, one pod of a was killed and 2 more things were done")
         );
     }
 }

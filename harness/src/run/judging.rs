@@ -21,8 +21,13 @@ pub(super) async fn judge(
 ) -> Vec<Cause> {
     let mut causes = Vec::new();
     let judging = async {
-        let calls = samples.read(|store| super::calls::read(store, marks, &scenario.names));
-        events.emit(Event::Calls { edges: calls });
+        let told = samples.read(|store| {
+            let edges = super::calls::read(store, marks, &scenario.names);
+            let (mesh, pods) = (super::mesh::read(store, marks), super::usage::read(store, marks));
+            let scraped = super::scraped::read(store, marks).map(Event::Scraped);
+            [Some(Event::Calls { edges }), Some(Event::Mesh(mesh)), Some(Event::Usage { pods }), scraped]
+        });
+        told.into_iter().flatten().for_each(|event| events.emit(event));
         // A run that was ended early, or never steady, is not judged: its windows are not what was asked for.
         if stop.is_asked() || marks.actions.len() < scenario.timeline.len() {
             return;

@@ -49,9 +49,10 @@ pub fn time(out: &mut String, frame: &mut Frame) -> std::fmt::Result {
         LEFT - 14.0,
         y + 16.0
     )?;
+    let step = time_step(frame.until - frame.from);
     for tick in ticks(frame) {
         let x = frame.x(tick);
-        let label = tick_label(tick);
+        let label = tick_label(tick, step);
         // At the edge the text would be cut off.
         let (x, anchor) = if x + width(&label) / 2.0 > WIDTH { (WIDTH, "end") } else { (x, "middle") };
         writeln!(out, "<path class=\"axis\" d=\"M{:.1} {y:.1}v4\"/>", frame.x(tick))?;
@@ -65,14 +66,12 @@ pub fn time(out: &mut String, frame: &mut Frame) -> std::fmt::Result {
     Ok(())
 }
 
-fn tick_label(tick: f64) -> String {
-    if tick == 0.0 {
-        return "0".into();
-    }
-    if tick.abs() >= 120.0 && tick % 60.0 == 0.0 {
-        format!("{} min", tick / 60.0)
-    } else {
-        numbers::seconds(tick)
+/// In minutes where every tick is one.
+fn tick_label(tick: f64, step: f64) -> String {
+    match tick {
+        0.0 => "0".into(),
+        _ if step % 60.0 == 0.0 => format!("{} min", tick / 60.0),
+        _ => numbers::seconds(tick),
     }
 }
 

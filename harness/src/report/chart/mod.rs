@@ -5,6 +5,7 @@
 //! requests each second                        ┐
 //! latency                                     │ panels
 //! answers by status, where not as usual       ┐
+//! failures in the mesh, by status and flag    │
 //! pods ready, by workload that changed        │ strips
 //! time, and the windows under it
 //! ```
@@ -45,6 +46,7 @@ fn draw(out: &mut String, story: &Story, mut frame: Frame) -> std::fmt::Result {
     panel::draw(&mut front, &mut frame, &series::requests(story))?;
     panel::draw(&mut front, &mut frame, &series::latency(story))?;
     strips::answers(&mut front, &mut frame, story)?;
+    strips::mesh(&mut front, &mut frame, story)?;
     strips::pods(&mut front, &mut frame, story)?;
     let bottom = frame.y;
     let mut back = String::new();
@@ -56,9 +58,9 @@ fn draw(out: &mut String, story: &Story, mut frame: Frame) -> std::fmt::Result {
     let height = frame.y + 4.0;
     writeln!(
         out,
-        "<svg id=\"timeline\" viewBox=\"0 0 {} {height:.0}\" role=\"img\" aria-labelledby=\"timeline-title timeline-desc\" \
+        "<svg id=\"chart\" viewBox=\"0 0 {} {height:.0}\" role=\"img\" aria-labelledby=\"chart-title\" aria-describedby=\"chart-desc\" \
          data-from=\"{}\" data-until=\"{}\" data-left=\"{}\" data-right=\"{}\" data-width=\"{}\">\
-         <title id=\"timeline-title\">Timeline of {}</title><desc id=\"timeline-desc\">{}</desc>",
+         <title id=\"chart-title\">Timeline of {}</title><desc id=\"chart-desc\">{}</desc>",
         frame::WIDTH,
         frame.from,
         frame.until,

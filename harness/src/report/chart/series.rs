@@ -2,7 +2,7 @@
 
 use super::super::numbers;
 use super::super::story::Story;
-use super::panel::{Line, Panel};
+use super::panel::{Line, Panel, Shape};
 use crate::event::LoadSecond;
 
 /// More points than this are thinned: they would not be told apart, only make the page heavy.
@@ -11,40 +11,45 @@ pub const MOST: usize = 700;
 pub type Point = (f64, Option<f64>);
 
 pub fn requests(story: &Story) -> Panel {
+    let line = |shape, class, value: fn(&LoadSecond) -> u64| {
+        let points = points(story, 950, |second| Some(value(second) as f64));
+        Line { shape, class, label: class, points }
+    };
     Panel {
         title: "requests each second",
         format: numbers::plain,
         fitting: false,
         lines: vec![
-            Line { class: "sent", label: "sent", points: points(story, |second| Some(second.sent as f64)) },
-            Line { class: "ok", label: "ok", points: points(story, |second| Some(second.ok as f64)) },
-            Line {
-                class: "bad",
-                label: "failed",
-                points: points(story, |second| Some(second.failed as f64)),
-            },
+            line(Shape::Bars, "failed", |second| second.failed),
+            line(Shape::Line, "sent", |second| second.sent),
+            line(Shape::Area, "ok", |second| second.ok),
         ],
     }
 }
 
 pub fn latency(story: &Story) -> Panel {
+    let line = |class, value: fn(&LoadSecond) -> Option<f64>| {
+        let points = points(story, 500, value);
+        Line { shape: Shape::Line, class, label: class, points }
+    };
     Panel {
         title: "latency",
         format: numbers::millis,
         fitting: true,
         lines: vec![
-            Line { class: "p99", label: "p99", points: points(story, |second| second.p99) },
-            Line { class: "p95", label: "p95", points: points(story, |second| second.p95) },
-            Line { class: "p50", label: "p50", points: points(story, |second| second.p50) },
+            line("p99", |second| second.p99),
+            line("p95", |second| second.p95),
+            line("p50", |second| second.p50),
         ],
     }
 }
 
-/// One point in the middle of each second, `None` where a second is missing.
-pub fn points(story: &Story, value: impl Fn(&LoadSecond) -> Option<f64>) -> Vec<Point> {
+/// One point in the middle of each second, `None` where a second is missing. The load need not end with a second: the last
+/// one counts where so many milliseconds of it were under load, else a rate would seem to fall.
+pub fn points(story: &Story, least_ms: i64, value: impl Fn(&LoadSecond) -> Option<f64>) -> Vec<Point> {
     let mut points = Vec::with_capacity(story.seconds.len());
     let mut last = None;
-    for second in &story.seconds {
+    for second in story.seconds.iter().filter(|second| story.under_load(second) >= least_ms) {
         if last.is_some_and(|last| missing(last, second.second)) {
             points.push((story.seconds_at(second.second), None));
         }
@@ -67,7 +72,7 @@ pub fn gaps(story: &Story) -> Vec<(f64, f64)> {
 }
 
 /// Of each bucket the lowest and the highest point, in the order of time, and a gap where it holds one.
-fn thinned(points: Vec<Point>, most: usize) -> Vec<Point> {
+pub fn thinned(points: Vec<Point>, most: usize) -> Vec<Point> {
     if points.len() <= most {
         return points;
     }

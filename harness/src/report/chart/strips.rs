@@ -1,11 +1,11 @@
 //! Strips: one low row for each status or workload, its name written over it, so that nothing is told by colour.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::super::numbers;
 use super::super::story::{Story, Workload};
 use super::super::text::{count, cut, html, line};
+use super::super::{flags, numbers};
 use super::frame::{Frame, LEFT, RIGHT, WIDTH};
 use super::series;
 use crate::event::LoadSecond;
@@ -32,42 +32,99 @@ pub fn unusual(second: &LoadSecond) -> BTreeMap<&str, u64> {
     kinds
 }
 
-pub fn answers(out: &mut String, frame: &mut Frame, story: &Story) -> std::fmt::Result {
-    let mut totals = BTreeMap::<&str, (u64, u64)>::new();
-    for second in &story.seconds {
-        for (status, count) in unusual(second) {
-            let (sum, most) = totals.entry(status).or_default();
-            *sum += count;
-            *most = (*most).max(count);
-        }
+/// A row of bars: how many of one kind there were in each second.
+struct Kind {
+    name: String,
+    sum: u64,
+    most: u64,
+    points: Vec<series::Point>,
+}
+
+impl Kind {
+    fn new(name: String, seconds: impl Iterator<Item = u64>, points: Vec<series::Point>) -> Self {
+        let (sum, most) = seconds.fold((0, 0), |(sum, most), count| (sum + count, most.max(count)));
+        Self { name, sum, most, points }
     }
-    title(out, frame, "other answers than 2xx and 3xx, by status")?;
-    if totals.is_empty() {
+}
+
+pub fn answers(out: &mut String, frame: &mut Frame, story: &Story) -> std::fmt::Result {
+    let statuses =
+        story.seconds.iter().flat_map(|second| unusual(second).into_keys()).collect::<BTreeSet<_>>();
+    let kind = |status: &str| {
+        let of_second = |second: &LoadSecond| unusual(second).get(status).copied();
+        let points = series::points(story, 1, |second| of_second(second).map(|count| count as f64));
+        Kind::new(status.to_owned(), story.seconds.iter().filter_map(of_second), points)
+    };
+    let kinds = statuses.into_iter().map(kind).collect();
+    rows(out, frame, "other answers than 2xx and 3xx, as the callers saw them", kinds, ("status", "statuses"))
+}
+
+/// What failed between the workloads, by status and flag; nothing where the mesh tells of no calls.
+pub fn mesh(out: &mut String, frame: &mut Frame, story: &Story) -> std::fmt::Result {
+    let Some(mesh) = story.mesh.as_ref().filter(|mesh| !mesh.seconds.is_empty()) else { return Ok(()) };
+    let mut kinds = BTreeMap::<String, (BTreeMap<i64, u64>, Vec<String>)>::new();
+    for failure in &mesh.failures {
+        let (seconds, edges) = kinds.entry(flags::told(&failure.status, &failure.flag)).or_default();
+        edges.push(format!("{} → {}", failure.source, failure.destination));
+        failure.seconds.iter().for_each(|(second, count)| *seconds.entry(*second).or_default() += count);
+    }
+    let kind = |(kind, (seconds, edges)): (String, (BTreeMap<i64, u64>, Vec<String>))| {
+        let rest = match edges.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {} more", count(more, "edge", "edges")),
+        };
+        let points = seconds.iter().map(|(at, count)| (story.seconds_at(*at) + 0.5, Some(*count as f64)));
+        let points = series::thinned(points.collect(), series::MOST);
+        Kind::new(format!("{kind}, {}{rest}", edges[0]), seconds.into_values(), points)
+    };
+    let kinds = kinds.into_iter().map(kind).collect();
+    rows(
+        out,
+        frame,
+        "failed in the mesh, by status and flag at the callers' sidecars",
+        kinds,
+        ("kind", "kinds"),
+    )
+}
+
+/// The most frequent first, all on one scale.
+fn rows(
+    out: &mut String,
+    frame: &mut Frame,
+    heading: &str,
+    mut kinds: Vec<Kind>,
+    (one, many): (&str, &str),
+) -> std::fmt::Result {
+    title(out, frame, heading)?;
+    if kinds.is_empty() {
         return words(out, frame, "none");
     }
-    let mut rows = totals.into_iter().collect::<Vec<_>>();
-    rows.sort_by(|a, b| b.1.0.cmp(&a.1.0).then(a.0.cmp(b.0)));
-    let scale = rows.iter().map(|(_, (_, most))| *most).max().unwrap_or(1) as f64;
-    for (status, (sum, most)) in rows.iter().take(MOST) {
+    kinds.sort_by(|a, b| b.sum.cmp(&a.sum).then_with(|| a.name.cmp(&b.name)));
+    let scale = kinds.iter().map(|kind| kind.most).max().unwrap_or(1).max(1) as f64;
+    for kind in kinds.iter().take(MOST) {
         let name = format!(
             "{}: {} in all, at most {}/s",
-            cut(&line(status), 48),
-            numbers::grouped(*sum as f64),
-            numbers::grouped(*most as f64)
+            cut(&line(&kind.name), 96),
+            numbers::grouped(kind.sum as f64),
+            numbers::grouped(kind.most as f64)
         );
         let base = head(out, frame, &name)?;
-        let mut path = String::new();
-        for (at, value) in
-            series::points(story, |second| unusual(second).get(status).map(|count| *count as f64))
-        {
-            let Some(value) = value else { continue };
-            let (x, end) = (frame.x(at - 0.5), frame.x(at + 0.5));
-            let tall = (value / scale * HEIGHT).max(1.5);
+        let tall = |value: f64| (value / scale * HEIGHT).max(1.5);
+        writeln!(out, "<path class=\"bars\" d=\"{}\"/></g>", bars(&kind.points, frame, base, &tall))?;
+    }
+    more(out, frame, kinds.len(), one, many)
+}
+
+/// A bar for each second that has one.
+pub fn bars(points: &[series::Point], frame: &Frame, base: f64, tall: &dyn Fn(f64) -> f64) -> String {
+    let mut path = String::new();
+    for (at, value) in points.iter().filter_map(|(at, value)| value.map(|value| (*at, value))) {
+        if value > 0.0 {
+            let (x, end, tall) = (frame.x(at - 0.46), frame.x(at + 0.46), tall(value));
             path += &format!("M{x:.1} {base:.1}v-{tall:.1}h{:.1}v{tall:.1}z", (end - x).max(1.0));
         }
-        writeln!(out, "<path class=\"bars\" d=\"{path}\"/></g>")?;
     }
-    more(out, frame, rows.len(), "status", "statuses")
+    path
 }
 
 pub fn pods(out: &mut String, frame: &mut Frame, story: &Story) -> std::fmt::Result {

@@ -136,6 +136,9 @@ impl<W: Write> Progress<W> {
             | Event::Judged(_)
             | Event::SecondOpinion(_)
             | Event::Calls { .. }
+            | Event::Mesh(_)
+            | Event::Scraped(_)
+            | Event::Usage { .. }
             | Event::Collected { .. } => Ok(()),
             Event::Ended { .. } => self.finish(),
         }

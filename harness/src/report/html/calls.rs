@@ -2,17 +2,19 @@
 
 use std::fmt::Write;
 
-use super::super::numbers;
 use super::super::story::{Story, label};
 use super::super::text::html;
+use super::super::{flags, numbers};
 use super::{graph, markup};
-use crate::event::Call;
+use crate::event::{Call, MeshFailure};
 
 /// Rows of the table; the rest is told in words.
 const MOST: usize = 80;
+/// Kinds of failure that are told of one edge.
+const KINDS: usize = 4;
 
 pub fn write(out: &mut String, story: &Story) -> std::fmt::Result {
-    writeln!(out, "<section><h2>Calls</h2>")?;
+    markup::section(out, "calls", "Calls")?;
     if story.calls.is_empty() {
         let why = match story.load_at {
             None => "no load was driven, so nobody called anybody",
@@ -37,7 +39,8 @@ pub fn write(out: &mut String, story: &Story) -> std::fmt::Result {
         writeln!(
             out,
             "<figure><div class=\"wide\" role=\"region\" aria-label=\"Call graph\" tabindex=\"0\"><div class=\"chart\">{svg}</div></div>\
-             <figcaption>Wider means more requests; red with its share means errors; a dashed red edge with a ✖ must not exist.</figcaption></figure>"
+             <figcaption>Wider means more requests. Blue: no errors; amber: errors, with their share; red: more than one in ten. \
+             A dashed red edge with a ✖ crosses versions and must not exist.</figcaption></figure>"
         )?;
     }
     let mut calls = story.calls.iter().collect::<Vec<_>>();
@@ -45,15 +48,13 @@ pub fn write(out: &mut String, story: &Story) -> std::fmt::Result {
     markup::table(
         out,
         "Calls between workloads over the whole run",
-        &["from", "to", "#requests", "#errors", "#rate", "#p95", "remark"],
+        &["from", "to", "#requests", "#errors", "#rate", "#p95", "what went wrong, by status and flag"],
     )?;
     for call in calls.iter().take(MOST) {
-        row(out, call)?;
+        row(out, story, call)?;
     }
     markup::end_table(out)?;
-    if calls.len() > MOST {
-        writeln!(out, "<p>… and {} more, in <code>events.jsonl</code>.</p>", calls.len() - MOST)?;
-    }
+    markup::more(out, calls.len(), MOST, " edges")?;
     writeln!(out, "</section>")
 }
 
@@ -65,25 +66,46 @@ pub fn error_share(call: &Call) -> f64 {
     if call.requests > 0.0 { (call.errors / call.requests).clamp(0.0, 1.0) } else { 0.0 }
 }
 
-fn row(out: &mut String, call: &Call) -> std::fmt::Result {
+fn row(out: &mut String, story: &Story, call: &Call) -> std::fmt::Result {
     let (from, to) = ends(call);
     let errors = match call.errors {
         0.0 => "0".into(),
         errors => format!("{} ({})", numbers::grouped(errors), numbers::percent(error_share(call))),
     };
-    let (tone, remark) = match (call.crossing, call.errors > 0.0) {
-        (true, _) => (" class=\"bad\"", "<strong class=\"bad\">✖ crosses versions</strong>"),
-        (false, true) => (" class=\"open\"", "errors"),
-        (false, false) => ("", ""),
+    let tone = match (call.crossing, call.errors > 0.0) {
+        (true, _) => " class=\"bad\"",
+        (false, true) => " class=\"open\"",
+        (false, false) => "",
     };
+    let crosses = call.crossing.then(|| "<strong class=\"bad\">✖ crosses versions</strong>".to_owned());
+    let remarks = crosses.into_iter().chain(failures(story, call)).collect::<Vec<_>>();
     writeln!(
         out,
         "<tr{tone}><th scope=\"row\">{}</th><td>{}</td><td class=\"number\">{}</td><td class=\"number\">{errors}</td>\
-         <td class=\"number\">{}/s</td><td class=\"number\">{}</td><td>{remark}</td></tr>",
+         <td class=\"number\">{}/s</td><td class=\"number\">{}</td><td>{}</td></tr>",
         html(&from),
         html(&to),
         numbers::grouped(call.requests),
         numbers::plain(call.rate),
-        call.p95_ms.map_or("–".into(), numbers::millis)
+        call.p95_ms.map_or("–".into(), numbers::millis),
+        remarks.join("<br>")
     )
+}
+
+/// Every kind of failure on this edge, the most frequent first.
+fn failures(story: &Story, call: &Call) -> Vec<String> {
+    let all = story.mesh.iter().flat_map(|mesh| &mesh.failures);
+    let here = all.filter(|kind| kind.source == call.source && kind.destination == call.destination);
+    let total = |kind: &MeshFailure| kind.seconds.iter().map(|(_, count)| *count).sum::<u64>();
+    let mut kinds = here.map(|kind| (total(kind), flags::told(&kind.status, &kind.flag))).collect::<Vec<_>>();
+    kinds.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let rest = kinds.len().saturating_sub(KINDS);
+    let shown = kinds.into_iter().take(KINDS);
+    let mut told = shown
+        .map(|(count, kind)| format!("{}: {}", html(&kind), numbers::grouped(count as f64)))
+        .collect::<Vec<_>>();
+    if rest > 0 {
+        told.push(format!("… and {rest} more kinds"));
+    }
+    told
 }

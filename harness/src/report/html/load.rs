@@ -12,7 +12,7 @@ use crate::event::{ErrorSample, LoadSummary, RequestSummary};
 const MOST: usize = 40;
 
 pub fn write(out: &mut String, story: &Story) -> std::fmt::Result {
-    writeln!(out, "<section><h2>Load</h2>")?;
+    markup::section(out, "load", "Load")?;
     let Some(load) = &story.summary else {
         let why = match (story.load_at, story.seconds.len()) {
             (None, _) => "No load was driven.".into(),
@@ -60,11 +60,8 @@ fn write_summary(out: &mut String, story: &Story, load: &LoadSummary) -> std::fm
         ("workers", workers),
         ("processor of the workers", numbers::percent(load.worker_cpu)),
     ];
-    writeln!(out, "<dl>")?;
-    for (name, value) in facts.iter().filter(|(_, value)| !value.is_empty()) {
-        writeln!(out, "<div><dt>{name}</dt><dd>{value}</dd></div>")?;
-    }
-    writeln!(out, "</dl>")
+    let told = facts.into_iter().filter(|(_, value)| !value.is_empty()).collect::<Vec<_>>();
+    markup::facts(out, &told)
 }
 
 fn write_requests(out: &mut String, load: &LoadSummary) -> std::fmt::Result {
@@ -85,7 +82,7 @@ fn write_requests(out: &mut String, load: &LoadSummary) -> std::fmt::Result {
         writeln!(out, "<td>{}</td></tr>", histogram(request))?;
     }
     markup::end_table(out)?;
-    more(out, load.requests.len())
+    markup::more(out, load.requests.len(), MOST, " requests")
 }
 
 /// How the latencies are spread: a bar for each bucket, the same in words.
@@ -141,7 +138,7 @@ fn write_errors(out: &mut String, story: &Story, load: &LoadSummary) -> std::fmt
         )?;
     }
     markup::end_table(out)?;
-    more(out, load.errors.len())
+    markup::more(out, load.errors.len(), MOST, " kinds of errors")
 }
 
 fn identity(error: &ErrorSample) -> String {
@@ -158,11 +155,4 @@ fn identity(error: &ErrorSample) -> String {
         );
     }
     text
-}
-
-fn more(out: &mut String, count: usize) -> std::fmt::Result {
-    match count.checked_sub(MOST) {
-        None | Some(0) => Ok(()),
-        Some(rest) => writeln!(out, "<p>… and {rest} more, in <code>events.jsonl</code>.</p>"),
-    }
 }

@@ -1,10 +1,15 @@
-//! Pieces that several sections use: tables that can be read by ear, and the digest that names the script.
+//! Pieces that several sections use: tables that can be read by ear, figures, and the digest that names the script.
 
 use std::fmt::Write;
 
 use sha2::{Digest, Sha256};
 
 use super::super::text::html;
+
+/// Opens a section, which is a landmark by its heading.
+pub fn section(out: &mut String, id: &str, heading: &str) -> std::fmt::Result {
+    writeln!(out, "<section id=\"{id}\" aria-labelledby=\"{id}-h\"><h2 id=\"{id}-h\">{heading}</h2>")
+}
 
 /// Opens a table: a caption for whoever hears it, and its columns; those that begin with `#` hold numbers.
 pub fn table(out: &mut String, caption: &str, columns: &[&str]) -> std::fmt::Result {
@@ -25,6 +30,34 @@ pub fn table(out: &mut String, caption: &str, columns: &[&str]) -> std::fmt::Res
 
 pub fn end_table(out: &mut String) -> std::fmt::Result {
     writeln!(out, "</tbody></table></div>")
+}
+
+/// Facts in small print, each under its name; the values are HTML already.
+pub fn facts(out: &mut String, facts: &[(&str, String)]) -> std::fmt::Result {
+    write_list(out, "", facts)
+}
+
+/// Numbers that are read from afar, each under its name; the values are HTML already.
+pub fn figures(out: &mut String, figures: &[(&str, String)]) -> std::fmt::Result {
+    write_list(out, " class=\"figures\"", figures)
+}
+
+fn write_list(out: &mut String, class: &str, pairs: &[(&str, String)]) -> std::fmt::Result {
+    write!(out, "<dl{class}>")?;
+    for (name, value) in pairs {
+        write!(out, "<div><dt>{}</dt><dd>{value}</dd></div>", html(name))?;
+    }
+    writeln!(out, "</dl>")
+}
+
+/// The end of a list that was cut, and where the rest is.
+pub fn more(out: &mut String, count: usize, shown: usize, what: &str) -> std::fmt::Result {
+    match count.checked_sub(shown) {
+        None | Some(0) => Ok(()),
+        Some(rest) => {
+            writeln!(out, "<p class=\"note\">… and {rest} more{what}, in <code>events.jsonl</code>.</p>")
+        }
+    }
 }
 
 /// The digest as a content security policy wants it.

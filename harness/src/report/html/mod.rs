@@ -20,6 +20,17 @@ use super::story::Story;
 use super::text::html;
 use crate::verdict::Verdict;
 
+/// In the order in which they are read: what it was held to, what happened, to whom, and why.
+const SECTIONS: [(&str, &str); 7] = [
+    ("objectives", "Objectives"),
+    ("timeline", "Timeline"),
+    ("actions", "Actions"),
+    ("calls", "Calls"),
+    ("load", "Load"),
+    ("pods", "Pods"),
+    ("fine", "Fine print"),
+];
+
 const STYLE: &str = include_str!("report.css");
 const SCRIPT: &str = include_str!("report.js");
 
@@ -41,11 +52,16 @@ fn write_page(out: &mut String, story: &Story) -> std::fmt::Result {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}{}'\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\"><title>{}</title><style>{STYLE}</style></head><body><main>",
+         <meta name=\"color-scheme\" content=\"light dark\"><title>{}</title><style>{STYLE}</style></head><body>",
         markup::sha256_base64(SCRIPT),
         html(&title)
     )?;
     verdict::write(out, story)?;
+    write!(out, "<nav aria-label=\"Sections\">")?;
+    for (id, name) in SECTIONS {
+        write!(out, "<a href=\"#{id}\">{name}</a>")?;
+    }
+    writeln!(out, "</nav><main>")?;
     objectives::write(out, story)?;
     timeline::write(out, story)?;
     actions::write(out, story)?;

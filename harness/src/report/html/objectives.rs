@@ -7,41 +7,43 @@ use super::super::story::Story;
 use super::super::text::{html, html_block};
 use super::{markup, tone, verdict_cell};
 use crate::event::{Judged, Relation, Unit};
+use crate::verdict::Verdict;
 
 /// The verdict stands beside the name: on a phone nothing else may be in sight.
-const COLUMNS: [&str; 6] = ["objective", "verdict", "#measured", "against its bound", "window", "#samples"];
+const COLUMNS: [&str; 6] =
+    ["objective", "verdict", "#measured", "against its bound", "window", "#samples behind it"];
 
 pub fn write(out: &mut String, story: &Story) -> std::fmt::Result {
-    writeln!(out, "<section><h2>Objectives</h2>")?;
+    markup::section(out, "objectives", "Objectives")?;
     if story.judged.is_empty() && story.started.objectives.is_empty() {
         writeln!(out, "<p>The scenario has none: only its actions could go wrong.</p>")?;
     } else {
         if story.judged.is_empty() {
             writeln!(out, "<p>None was judged: the run ended as “{}” before that.</p>", story.verdict)?;
         }
-        markup::table(out, "Objectives, measured against their bounds", &COLUMNS)?;
+        open(out, "Objectives, measured against their bounds")?;
         for judged in &story.judged {
             row(out, judged)?;
         }
         for plan in story.unjudged() {
-            writeln!(
+            let verdict =
+                "<span class=\"open\"><span aria-hidden=\"true\">◇</span> not judged</span>".to_owned();
+            let name = format!("<p class=\"name\">{}</p>", html(&plan.name));
+            cells(
                 out,
-                "<tr class=\"open\"><th scope=\"row\">{}</th><td><span class=\"open\"><span aria-hidden=\"true\">◇</span> not judged</span></td>\
-                 <td class=\"number\">–</td><td>{}</td><td>{}</td><td class=\"number\">–</td></tr>",
-                html(&plan.name),
-                html(&plan.bound),
-                html(&plan.window)
+                "open",
+                [name, verdict, "–".into(), html(&plan.bound), html(&plan.window), "–".into()],
             )?;
         }
-        markup::end_table(out)?;
+        writeln!(out, "</tbody></table>")?;
     }
     if !story.steady.is_empty() {
         writeln!(out, "<h3>Steady state, before the first action</h3>")?;
-        markup::table(out, "Checks of the steady state", &COLUMNS)?;
+        open(out, "Checks of the steady state")?;
         for judged in &story.steady {
             row(out, judged)?;
         }
-        markup::end_table(out)?;
+        writeln!(out, "</tbody></table>")?;
     }
     second_opinion(out, story)?;
     writeln!(out, "</section>")
@@ -74,25 +76,72 @@ fn second_opinion(out: &mut String, story: &Story) -> std::fmt::Result {
     )
 }
 
+/// On a phone each row is a card, and says its columns by itself; roles keep it a table for whoever hears it.
+fn open(out: &mut String, caption: &str) -> std::fmt::Result {
+    write!(out, "<table class=\"cards\" role=\"table\"><caption>{caption}</caption>")?;
+    write!(out, "<thead role=\"rowgroup\"><tr role=\"row\">")?;
+    for column in COLUMNS {
+        let class = if column.starts_with('#') { " class=\"number\"" } else { "" };
+        write!(
+            out,
+            "<th scope=\"col\" role=\"columnheader\"{class}>{}</th>",
+            column.trim_start_matches('#')
+        )?;
+    }
+    writeln!(out, "</tr></thead><tbody role=\"rowgroup\">")
+}
+
+fn cells(out: &mut String, tone: &str, cells: [String; 6]) -> std::fmt::Result {
+    write!(out, "<tr class=\"{tone}\" role=\"row\">")?;
+    for (index, (column, cell)) in COLUMNS.iter().zip(cells).enumerate() {
+        let name = column.trim_start_matches('#');
+        let class = if column.starts_with('#') { " class=\"number\"" } else { "" };
+        match index {
+            0 => write!(out, "<th scope=\"row\" role=\"rowheader\">{cell}</th>")?,
+            _ => write!(out, "<td role=\"cell\" data-name=\"{name}\"{class}>{cell}</td>")?,
+        }
+    }
+    writeln!(out, "</tr>")
+}
+
+/// Why it did not hold stands open; how it was asked is folded.
 fn row(out: &mut String, judged: &Judged) -> std::fmt::Result {
+    let name = format!("<p class=\"name\">{}</p>", html(&judged.name));
+    let reason = html(&judged.reason);
+    let (shown, folded) = match judged.verdict {
+        Verdict::Held => (String::new(), format!("<p>{reason}</p>")),
+        _ => (format!("<p class=\"{}\">{reason}</p>", tone(judged.verdict)), String::new()),
+    };
     let promql = match judged.promql.as_slice() {
         [] => String::new(),
         promql => format!("<pre>{}</pre>", html_block(&promql.join("\n"))),
     };
-    writeln!(
+    let asked = match folded + &promql {
+        asked if asked.is_empty() => asked,
+        asked => format!("<details><summary>how it was measured</summary>{asked}</details>"),
+    };
+    let bound =
+        format!("{} <span class=\"bound\">{}</span>{}", bar(judged), numbers::bound(judged), margin(judged));
+    cells(
         out,
-        "<tr class=\"{}\"><th scope=\"row\"><details><summary>{}</summary><p>{}</p>{promql}</details></th><td>{}</td>\
-         <td class=\"number\">{}</td><td class=\"against\">{} <span class=\"bound\">{}</span></td><td>{}</td><td class=\"number\">{}</td></tr>",
         tone(judged.verdict),
-        html(&judged.name),
-        html(&judged.reason),
-        verdict_cell(judged.verdict),
-        measured(judged),
-        bar(judged),
-        numbers::bound(judged),
-        html(&judged.window),
-        numbers::grouped(judged.samples as f64)
+        [
+            name + &shown + &asked,
+            verdict_cell(judged.verdict),
+            measured(judged),
+            bound,
+            html(&judged.window),
+            numbers::grouped(judged.samples as f64),
+        ],
     )
+}
+
+/// How far the measured value is from its bound, in words.
+fn margin(judged: &Judged) -> String {
+    match numbers::margin(judged) {
+        Some(margin) => format!("<p class=\"note\">{margin}</p>"),
+        None => String::new(),
+    }
 }
 
 fn measured(judged: &Judged) -> String {

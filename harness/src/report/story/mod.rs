@@ -1,18 +1,20 @@
 //! The events of a run folded into what reports tell: one value for all of them.
 
 mod action;
+mod cost;
 mod pods;
 mod read;
 mod windows;
 
 pub use action::{ActionStory, Fate};
+pub use cost::Cost;
 pub use pods::{PodStory, Workload, label};
 pub use read::Told;
 pub use windows::{Window, WindowKind};
 
 use crate::event::{
-    Call, Collected, Event, Header, Judged, LoadSecond, LoadSummary, Phase, Pod, Record, RunStarted,
-    SecondOpinion, WorldUp,
+    Call, Collected, Event, Header, Judged, LoadSecond, LoadSummary, Mesh, Phase, Pod, Record, RunStarted,
+    Scraped, SecondOpinion, Usage, WorldUp,
 };
 use crate::verdict::{Outcome, Verdict};
 
@@ -40,6 +42,10 @@ pub struct Story {
     /// What a Prometheus says to the same objectives.
     pub second: Vec<SecondOpinion>,
     pub calls: Vec<Call>,
+    /// Nothing where the run never came to read it.
+    pub mesh: Option<Mesh>,
+    pub usage: Vec<Usage>,
+    pub scraped: Option<Scraped>,
     pub guards: Vec<(i64, String, String)>,
     pub warnings: Vec<String>,
     pub collected: Vec<Collected>,
@@ -83,6 +89,9 @@ impl Story {
             judged: vec![],
             second: vec![],
             calls: vec![],
+            mesh: None,
+            usage: vec![],
+            scraped: None,
             guards: vec![],
             warnings: vec![],
             collected: vec![],
@@ -135,6 +144,9 @@ impl Story {
             Event::Judged(judged) => self.judged.push(judged),
             Event::SecondOpinion(opinion) => self.second.push(opinion),
             Event::Calls { edges } => self.calls = edges,
+            Event::Mesh(mesh) => self.mesh = Some(mesh),
+            Event::Usage { pods } => self.usage = pods,
+            Event::Scraped(scraped) => self.scraped = Some(scraped),
             Event::Warning { text } => self.warnings.push(text),
             Event::Collected { files } => self.collected.extend(files),
             Event::Ended { outcome, verdict, exit } => {
@@ -188,12 +200,6 @@ impl Story {
 
     pub fn failed(&self) -> u64 {
         self.total(|all| all.failed, |second| second.failed)
-    }
-
-    /// Requests that failed in the seconds that touch this span.
-    pub fn failed_between(&self, from: i64, until: i64) -> u64 {
-        let touches = |second: &&LoadSecond| second.second + 1000 > from && second.second < until;
-        self.seconds.iter().filter(touches).map(|second| second.failed).sum()
     }
 
     /// Objectives that were planned and never judged.

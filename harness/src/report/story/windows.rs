@@ -8,6 +8,7 @@
 //! The edges between them belong to none.
 
 use super::Story;
+use crate::event::LoadSecond;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
@@ -83,10 +84,18 @@ impl Story {
         windows
     }
 
+    /// How many milliseconds there were of a second until the load ended.
+    pub fn under_load(&self, second: &LoadSecond) -> i64 {
+        self.load_end_at.map_or(1_000, |end| end - second.second).min(1_000)
+    }
+
     /// From the first to the last second of load, the time in which actions go on included.
     pub fn load_span(&self) -> Option<(f64, f64)> {
         let first = self.seconds.first().map(|second| self.seconds_at(second.second));
-        let last = self.seconds.last().map(|second| self.seconds_at(second.second) + 1.0);
+        let last = self
+            .seconds
+            .last()
+            .map(|last| self.seconds_at(last.second) + self.under_load(last).clamp(0, 1_000) as f64 / 1e3);
         let acted = self.actions.iter().flat_map(|action| &action.steps).map(|(at, _)| self.seconds_at(*at));
         let (first, last) = (first?, last?);
         let end = acted.fold(last, f64::max);

@@ -304,6 +304,38 @@ impl Tape {
         self.say(Event::Calls { edges });
     }
 
+    /// Three calls for each request, and what failed on one edge, in which second of the load; each was sent again once.
+    pub fn mesh(&mut self, failed: &[(i64, &str, &str, u64)]) {
+        let failure = |(second, status, flag, count): &(i64, &str, &str, u64)| MeshFailure {
+            source: "microservice-a-v1".into(),
+            destination: "microservice-b-v1".into(),
+            status: (*status).into(),
+            flag: (*flag).into(),
+            seconds: vec![(START + self.load_at + second * 1_000, *count)],
+        };
+        let failures = failed.iter().map(failure).collect::<Vec<_>>();
+        let seconds = self.records.iter().filter_map(|record| match &record.event {
+            Event::LoadSecond(load) => {
+                let again = failures.iter().flat_map(|failure| &failure.seconds);
+                let again = again.filter(|(second, _)| *second == load.second).map(|(_, count)| count).sum();
+                Some(MeshSecond { second: load.second, calls: 3 * load.sent, retries: again })
+            }
+            _ => None,
+        });
+        let seconds = seconds.collect();
+        self.say(Event::Mesh(Mesh { seconds, failures }));
+        self.say(Event::Scraped(Scraped { rounds: 20, median_ms: 1_000, longest_ms: 1_240 }));
+        let usage = services().enumerate().map(|(index, (service, version))| Usage {
+            pod: format!("microservice-{service}-{version}-7d4f9-{index}x"),
+            namespace: "pinning".into(),
+            cpu: Some(0.021 + 0.004 * index as f64),
+            memory: Some(9_437_184),
+            sidecar_memory: Some(17_825_792),
+        });
+        let pods = usage.collect();
+        self.say(Event::Usage { pods });
+    }
+
     pub fn judge(&mut self, all: &[Judged]) {
         for judged in all {
             self.say(Event::Judged(judged.clone()));

@@ -83,6 +83,7 @@ fn held() -> Tape {
     tape.seconds(12, FAIR);
     tape.load_ended(vec![failure("503", "upstream connect error, reset before headers", 3)]);
     tape.calls(0.0);
+    tape.mesh(&[(5, "503", "UC", 4)]);
     tape.judge(&good());
     tape.end(vec![]);
     tape
@@ -127,6 +128,7 @@ fn failed() -> Tape {
         failure("500", "status 500, 200 wanted", 376),
     ]);
     tape.calls(301.0);
+    tape.mesh(&[(2, "404", "-", 28), (3, "500", "-", 29), (3, "0", "DC", 1)]);
     tape.judge(&objectives);
     tape.say(Event::Collected {
         files: vec![Collected {

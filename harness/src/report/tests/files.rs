@@ -220,7 +220,7 @@ fn a_page_has_every_section_and_an_empty_one_says_why() {
         let [.., page] = files(case);
         for section in sections {
             let after = page
-                .split(&format!("<h2>{section}</h2>"))
+                .split(&format!(">{section}</h2>"))
                 .nth(1)
                 .unwrap_or_else(|| panic!("{}: {section}", case.name));
             assert!(!after.trim_start().starts_with("</section>"), "{}: {section} is empty", case.name);
@@ -240,10 +240,11 @@ fn a_page_has_every_section_and_an_empty_one_says_why() {
 #[test]
 fn a_spike_of_one_second_in_ten_minutes_is_drawn() {
     let [.., page] = files(case("ten-minutes"));
-    let line = page.split("<path class=\"line bad\" d=\"").nth(2).unwrap().split('"').next().unwrap();
-    let heights = line.split(['M', 'L']).filter_map(|point| point.split(' ').nth(1)?.parse::<f64>().ok());
-    let (low, high) = heights.fold((f64::MAX, f64::MIN), |(low, high), y| (low.min(y), high.max(y)));
-    assert!(high - low > 10.0, "{low} to {high}");
+    // The first is the key beside the panel's title.
+    let bars = page.split("<path class=\"bars failed\" d=\"").nth(2).unwrap().split('"').next().unwrap();
+    let heights = bars.split("v-").skip(1).map(|bar| bar.split('h').next().unwrap().parse::<f64>().unwrap());
+    let tallest = heights.fold(0.0, f64::max);
+    assert!(tallest > 10.0, "{tallest}");
 }
 
 #[test]
@@ -266,4 +267,52 @@ fn an_action_is_told_by_how_far_it_came() {
     assert_eq!(fates("not-steady"), [Fate::NotReached]);
     let [.., page] = files(case("undo-failed"));
     assert!(page.contains("✖ not undone:"));
+}
+
+#[test]
+fn a_load_that_ends_within_a_second_does_not_seem_to_fall() {
+    let mut story = story(case("held"));
+    let last = story.seconds.last().unwrap().second;
+    let lines = |story: &Story| {
+        let page = html::render(story);
+        let ok =
+            page.split("<path class=\"line ok\" d=\"").last().unwrap().split('"').next().unwrap().to_owned();
+        ok.matches(['M', 'L']).count()
+    };
+    assert_eq!(lines(&story), 20);
+    story.load_end_at = Some(last + 40);
+    assert_eq!(lines(&story), 19);
+    let (_, end) = story.load_span().unwrap();
+    assert_eq!(end, 19.04);
+    // The table has it all the same.
+    assert_eq!(html::render(&story).matches("<tr><th scope=row>").count(), 20);
+}
+
+#[test]
+fn what_an_action_cost_is_counted_beside_what_was_before_it() {
+    let story = story(case("held"));
+    let cost = story.cost(&story.actions[0]).unwrap();
+    let amplified = cost.amplification.unwrap();
+    // Three calls for each of two hundred requests, and four that were sent again.
+    assert_eq!((cost.failed, amplified.before, amplified.retries), (3, 3.0, 4));
+    assert!((amplified.meanwhile - 3.02).abs() < 1e-9, "{amplified:?}");
+    let [.., page] = files(case("held"));
+    for told in [
+        "×1.01 <small>3.02 instead of 3.00 calls for a request, 4 retries",
+        "503 UC (the connection broke off): 4",
+    ] {
+        assert!(page.contains(told), "{told}");
+    }
+}
+
+#[test]
+fn what_the_scenario_expected_is_met_by_its_word_alone() {
+    let mut story = story(case("failed"));
+    story.started.expect = Some("failed: Half of the calls cross.".into());
+    assert!(
+        html::render(&story)
+            .contains("Expected: <strong>failed</strong>, as it came. Half of the calls cross.")
+    );
+    story.started.expect = Some("held: All is well.".into());
+    assert!(html::render(&story).contains("Expected: <strong>held</strong>, it came otherwise."));
 }

@@ -2,6 +2,8 @@
 //!
 //! Depth is the longest way from a workload that nobody calls; an edge of a cycle does not deepen it.
 
+mod labels;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -9,18 +11,74 @@ use super::super::numbers;
 use super::super::text::{cut, html, line};
 use super::calls::{ends, error_share};
 use crate::event::Call;
+use labels::{LINE, Labels};
 
 /// More than this cannot be read as a picture.
 const MOST_NODES: usize = 40;
 const BOX: (f64, f64) = (144.0, 34.0);
 const COLUMN: f64 = 344.0;
-const ROW: f64 = 92.0;
+const ROW: f64 = 104.0;
+/// Where edges cross, their labels need room between the rows.
+const ROW_CROSSED: f64 = 150.0;
+/// As wide as the charts on a phone.
+const MIN_WIDTH: f64 = 896.0;
 /// Letters of a name that fit into a box.
 const LETTERS: usize = 20;
 
 struct Place {
     x: f64,
     y: f64,
+}
+
+/// From box to box: across where it goes on, below where it goes back.
+struct Edge {
+    from: (f64, f64),
+    to: (f64, f64),
+    forward: bool,
+    thick: f64,
+}
+
+impl Edge {
+    fn between(a: &Place, b: &Place, thick: f64) -> Self {
+        let forward = b.x > a.x;
+        let (from, to) = if forward {
+            ((a.x + BOX.0, a.y), (b.x, b.y))
+        } else {
+            let below = |place: &Place| (place.x + BOX.0 / 2.0, place.y + BOX.1 / 2.0);
+            (below(a), below(b))
+        };
+        Self { from, to, forward, thick }
+    }
+
+    /// The four points of its curve.
+    fn points(&self) -> [(f64, f64); 4] {
+        let ((x1, y1), (x2, y2)) = (self.from, self.to);
+        if self.forward {
+            let middle = (x1 + x2) / 2.0;
+            [(x1, y1), (middle, y1), (middle, y2), (x2, y2)]
+        } else {
+            let low = y1.max(y2) + 44.0;
+            [(x1, y1), (x1, low), (x2, low), (x2, y2)]
+        }
+    }
+
+    fn path(&self) -> String {
+        let [a, b, c, d] = self.points().map(|(x, y)| format!("{x:.1} {y:.1}"));
+        format!("M{a}C{b} {c} {d}")
+    }
+
+    /// 0 at its beginning, 1 at its end.
+    fn at(&self, along: f64) -> (f64, f64) {
+        let (t, u) = (along, 1.0 - along);
+        let weights = [u * u * u, 3.0 * u * u * t, 3.0 * u * t * t, t * t * t];
+        let points = self.points();
+        let sum = |part: fn(&(f64, f64)) -> f64| points.iter().zip(weights).map(|(p, w)| part(p) * w).sum();
+        (sum(|point| point.0), sum(|point| point.1))
+    }
+
+    fn is_level(&self) -> bool {
+        self.forward && (self.from.1 - self.to.1).abs() < 1.0
+    }
 }
 
 pub fn draw(calls: &[Call]) -> Option<String> {
@@ -34,15 +92,16 @@ pub fn draw(calls: &[Call]) -> Option<String> {
         columns.entry(*depth).or_default().push(node);
     }
     let rows = columns.values().map(Vec::len).max()?;
-    let height = rows as f64 * ROW + 16.0;
+    let row_height = if calls.iter().any(|call| call.crossing) { ROW_CROSSED } else { ROW };
+    let height = rows as f64 * row_height + 16.0;
     let width = (columns.len().saturating_sub(1)) as f64 * COLUMN + BOX.0 + 4.0;
     let mut places = BTreeMap::new();
     for (column, nodes) in columns.values().enumerate() {
-        let first = (height - nodes.len() as f64 * ROW) / 2.0 + ROW / 2.0;
+        let first = (height - nodes.len() as f64 * row_height) / 2.0 + row_height / 2.0;
         for (row, node) in nodes.iter().enumerate() {
             places.insert(
                 node.as_str(),
-                Place { x: 2.0 + column as f64 * COLUMN, y: first + row as f64 * ROW },
+                Place { x: 2.0 + column as f64 * COLUMN, y: first + row as f64 * row_height },
             );
         }
     }
@@ -81,8 +140,10 @@ fn write(
 ) -> std::fmt::Result {
     writeln!(
         out,
-        "<svg class=\"graph\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-labelledby=\"graph-title graph-desc\">\
+        "<svg class=\"graph\" style=\"max-width:{:.0}px\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-labelledby=\"graph-title\" aria-describedby=\"graph-desc\">\
          <title id=\"graph-title\">Call graph</title><desc id=\"graph-desc\">{} workloads and {} edges between them; the table below has them all.</desc>",
+        // A small graph is not blown up to the width of the page.
+        width.max(MIN_WIDTH),
         places.len(),
         calls.len()
     )?;
@@ -90,11 +151,15 @@ fn write(
     // What must not exist is drawn last, over everything else.
     let mut ordered = calls.iter().collect::<Vec<_>>();
     ordered.sort_by_key(|call| call.crossing);
-    let (mut labels, mut free) = (String::new(), Free::default());
+    let mut edges = Vec::new();
     for call in ordered {
         let (from, to) = ends(call);
         let (Some(a), Some(b)) = (places.get(from.as_str()), places.get(to.as_str())) else { continue };
-        edge(out, &mut labels, &mut free, call, (a, b), 1.5 + 5.0 * (call.requests / most).clamp(0.0, 1.0))?;
+        edges.push((call, Edge::between(a, b, 1.5 + 5.0 * (call.requests / most).clamp(0.0, 1.0))));
+    }
+    let mut labels = Labels::beside(edges.iter().map(|(_, edge)| edge), height / 2.0);
+    for (call, at) in &edges {
+        edge(out, call, at)?;
     }
     for (node, place) in places {
         let clean = line(node);
@@ -112,99 +177,53 @@ fn write(
             html(&cut(&clean, LETTERS))
         )?;
     }
-    out.push_str(&labels);
+    for (call, edge) in &edges {
+        let lines = words(call);
+        label(out, call, &lines, labels.place(edge, &lines))?;
+    }
     writeln!(out, "</svg>")
 }
 
-fn edge(
-    out: &mut String,
-    labels: &mut String,
-    free: &mut Free,
-    call: &Call,
-    (a, b): (&Place, &Place),
-    width: f64,
-) -> std::fmt::Result {
-    let forward = b.x > a.x;
-    let (x1, x2) = if forward { (a.x + BOX.0, b.x) } else { (a.x + BOX.0 / 2.0, b.x + BOX.0 / 2.0) };
-    let (y1, y2) = if forward { (a.y, b.y) } else { (a.y + BOX.1 / 2.0, b.y + BOX.1 / 2.0) };
-    let path = if forward {
-        let bend = (x2 - x1) / 2.0;
-        format!("M{x1:.1} {y1:.1}C{:.1} {y1:.1} {:.1} {y2:.1} {x2:.1} {y2:.1}", x1 + bend, x2 - bend)
-    } else {
-        let low = y1.max(y2) + 44.0;
-        format!("M{x1:.1} {y1:.1}C{x1:.1} {low:.1} {x2:.1} {low:.1} {x2:.1} {y2:.1}")
-    };
+fn edge(out: &mut String, call: &Call, edge: &Edge) -> std::fmt::Result {
     let share = error_share(call);
-    let class = match (call.crossing, share > 0.0) {
-        (true, _) => "edge crossing",
-        (false, true) => "edge errors",
-        (false, false) => "edge",
+    let class = match call.crossing {
+        true => "edge crossing",
+        false if share > 0.1 => "edge failing",
+        false if share > 0.0 => "edge errors",
+        false => "edge",
     };
     let (from, to) = ends(call);
     writeln!(
         out,
-        "<path class=\"{class}\" stroke-width=\"{width:.1}\" d=\"{path}\"><title>{} → {}: {} requests, {} errors</title></path>",
+        "<path class=\"{class}\" stroke-width=\"{:.1}\" d=\"{}\"><title>{} → {}: {} requests, {} errors</title></path>",
+        edge.thick,
+        edge.path(),
         html(&from),
         html(&to),
         numbers::grouped(call.requests),
         numbers::grouped(call.errors)
-    )?;
-    let label = label(call, share);
-    let at = free.spot(&label, width, |along| on_curve(along, (x1, y1), (x2, y2), forward));
-    writeln!(
-        labels,
-        "<text class=\"label{}\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text>",
-        if call.crossing { " crossing" } else { "" },
-        at.0,
-        at.1
     )
 }
 
-fn label(call: &Call, share: f64) -> String {
-    let mut parts = vec![format!("{}/s", numbers::plain(call.rate))];
-    if let Some(p95) = call.p95_ms.filter(|_| !call.crossing) {
-        parts.push(numbers::millis(p95));
+fn label(out: &mut String, call: &Call, lines: &[String], (x, y): (f64, f64)) -> std::fmt::Result {
+    let class = if call.crossing { "label crossing" } else { "label" };
+    write!(out, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\">")?;
+    for (index, line) in lines.iter().enumerate() {
+        let down = if index == 0 { 0.0 } else { LINE };
+        write!(out, "<tspan x=\"{x:.1}\" dy=\"{down}\">{line}</tspan>")?;
     }
-    if share > 0.0 {
-        parts.push(format!("{} errors", numbers::percent(share)));
-    }
-    format!("{}{}", if call.crossing { "✖ " } else { "" }, parts.join(" · "))
+    writeln!(out, "</text>")
 }
 
-/// Remembers where labels are, so that the next finds a place of its own.
-#[derive(Default)]
-struct Free {
-    taken: Vec<(f64, f64, f64)>,
-}
-
-impl Free {
-    /// The first place along the edge that no other label covers; the middle where there is none.
-    fn spot(&mut self, label: &str, thick: f64, on: impl Fn(f64) -> (f64, f64)) -> (f64, f64) {
-        let half = label.chars().count() as f64 * 3.4 + 4.0;
-        let place = |along: f64| {
-            let (x, y) = on(along);
-            (x, y - thick / 2.0 - 4.0)
-        };
-        let covered = |(x, y): (f64, f64)| {
-            self.taken.iter().any(|(tx, ty, th)| (x - tx).abs() < half + th && (y - ty).abs() < 13.0)
-        };
-        let tried = [0.5, 0.36, 0.64, 0.42, 0.58, 0.3, 0.7, 0.22, 0.78].map(place);
-        let (x, y) = tried.into_iter().find(|at| !covered(*at)).unwrap_or(tried[0]);
-        self.taken.push((x, y, half));
-        (x, y)
-    }
-}
-
-fn on_curve(t: f64, (x1, y1): (f64, f64), (x2, y2): (f64, f64), forward: bool) -> (f64, f64) {
-    let cubic = |a: f64, b: f64, c: f64, d: f64| {
-        let u = 1.0 - t;
-        u * u * u * a + 3.0 * u * u * t * b + 3.0 * u * t * t * c + t * t * t * d
+/// Rate and latency; beneath them what failed.
+fn words(call: &Call) -> Vec<String> {
+    let rate = format!("{}/s", numbers::plain(call.rate));
+    let first = match call.p95_ms.filter(|_| !call.crossing) {
+        Some(p95) => format!("{rate} · {}", numbers::millis(p95)),
+        None if call.crossing => format!("✖ {rate}"),
+        None => rate,
     };
-    if forward {
-        let bend = (x2 - x1) / 2.0;
-        (cubic(x1, x1 + bend, x2 - bend, x2), cubic(y1, y1, y2, y2))
-    } else {
-        let low = y1.max(y2) + 44.0;
-        (cubic(x1, x1, x2, x2), cubic(y1, low, low, y2))
-    }
+    let share = error_share(call);
+    let errors = (share > 0.0).then(|| format!("{} errors", numbers::percent(share)));
+    [Some(first), errors].into_iter().flatten().collect()
 }
