@@ -36,6 +36,7 @@ pub mod finding;
 pub mod judge;
 mod leash;
 pub mod load;
+mod nearby;
 pub mod parts;
 pub mod problem;
 pub mod report;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::call::{Call, Told};
 use super::cluster::forward::{self, Forward};
+use crate::nearby;
 
 /// How long a switch may take to answer.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -101,7 +102,7 @@ impl Switch {
     pub fn at(pod: &str, address: &Address) -> Result<Self, Error> {
         let way = match address {
             Address::Unix(path) => {
-                let builder = reqwest::Client::builder().no_proxy().unix_socket(path.clone());
+                let builder = nearby::client().unix_socket(path.clone());
                 let client = builder.build();
                 Way::Socket(client.map_err(|source| Error::Unreachable { pod: pod.into(), source })?)
             }

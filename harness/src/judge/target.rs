@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use meshquake_promql::Labels;
 
 use super::exposition::{self, Pages, Reading};
+use crate::nearby;
 
 /// More than any sidecar writes; a page without end must not fill the memory.
 const LARGEST_PAGE: usize = 64 << 20;
@@ -173,8 +174,7 @@ enum Route {
 
 impl Fetcher {
     pub fn new(address: &Address, limit: Duration) -> Result<Self, Error> {
-        // A proxy of the environment must not stand between the harness and its own loopback.
-        let builder = reqwest::Client::builder().no_proxy().timeout(limit);
+        let builder = nearby::client().timeout(limit);
         let (builder, url) = match address {
             Address::Unix { socket, path } => {
                 (builder.unix_socket(socket.as_path()), format!("http://localhost{path}"))

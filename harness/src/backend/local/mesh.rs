@@ -34,6 +34,10 @@ pub use gateway::is_gateway;
 
 /// The age of certificates is looked at this often at least.
 const LONGEST_REST: Duration = Duration::from_secs(600);
+/// After an update what pods do is gathered, for so many times as long as the update took: of a hundred that start at once,
+/// each would else be told to all others by itself.
+const GATHERED: u32 = 4;
+const LONGEST_GATHERED: Duration = Duration::from_millis(100);
 
 /// The mesh of a world: what its Envoys are started with, and the way to them.
 pub struct Mesh {
@@ -158,7 +162,9 @@ pub async fn control(site: Arc<Site>) {
     loop {
         versions.mark_unchanged();
         gateway::reconcile(&site);
+        let (began, model) = (Instant::now(), site.store.mesh());
         let wake = control.update(&site, mesh);
+        let gathered = Instant::now() + (began.elapsed() * GATHERED).min(LONGEST_GATHERED);
         if lock(&mesh.authority).rotation_due().is_some_and(|due| due <= SystemTime::now()) {
             mesh.rotate();
         }
@@ -168,6 +174,19 @@ pub async fn control(site: Arc<Site>) {
             changed = versions.changed() => if changed.is_err() { return },
             () = tokio::time::sleep_until(wake) => {}
             () = mesh.rotate.notified() => {}
+            () = site.stop.cancelled() => return,
+        }
+        gather(&site, model.as_ref(), gathered).await;
+    }
+}
+
+/// Lets changes of pods come together until then. What people write changes the model, and is not kept waiting.
+async fn gather(site: &Site, model: Option<&Arc<model::Mesh>>, until: Instant) {
+    let mut versions = site.store.versions();
+    while site.store.mesh().as_ref().map(Arc::as_ptr) == model.map(Arc::as_ptr) {
+        tokio::select! {
+            changed = versions.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep_until(until) => return,
             () = site.stop.cancelled() => return,
         }
     }

@@ -24,6 +24,8 @@ use crate::wait::{self, Seen};
 /// Names the program that becomes the supervisor.
 pub const PROGRAM_VARIABLE: &str = "MESHQUAKE_BIN";
 const PROGRAM: &str = "meshquake";
+/// Of so many pods it is told what they lack; the others mostly lack the same.
+const TOLD: usize = 8;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -184,8 +186,12 @@ pub async fn ready(verbs: &Verbs, limit: Duration, mut progress: impl FnMut(&Sta
 pub fn describe(status: &Status) -> String {
     let available = status.deployments.iter().filter(|d| d.complete && d.ready == d.wanted).count();
     let mut text = format!("{available} of {} Deployments available", status.deployments.len());
-    for pod in status.pods.iter().filter(|pod| !pod.ready && !pod.ending) {
+    let missing: Vec<_> = status.pods.iter().filter(|pod| !pod.ready && !pod.ending).collect();
+    for pod in missing.iter().take(TOLD) {
         text.push_str(&format!("\n  pod {}: {}", pod.name, pod.why));
+    }
+    if missing.len() > TOLD {
+        text.push_str(&format!("\n  and {} pods more", missing.len() - TOLD));
     }
     for refused in &status.refused {
         text.push_str(&format!("\n  {refused}"));

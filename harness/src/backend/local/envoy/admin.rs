@@ -7,6 +7,8 @@ use bytes::Bytes;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 
+use crate::nearby;
+
 /// Envoy answers from its main thread in a millisecond; one that takes this long is stuck.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -41,7 +43,7 @@ impl Admin {
     /// Makes a client; Envoy need not be there yet.
     pub fn new(socket: impl Into<PathBuf>) -> Result<Self, Error> {
         let socket = socket.into();
-        let client = Client::builder().unix_socket(socket.as_path()).timeout(LIMIT).build();
+        let client = nearby::client().unix_socket(socket.as_path()).timeout(LIMIT).build();
         let client = client.map_err(|source| Error::Client { socket: socket.clone(), source })?;
         Ok(Self { socket, client })
     }

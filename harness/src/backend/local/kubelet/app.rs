@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::env::{self, Surroundings};
 use super::listen;
+use super::pace::Pace;
 use super::pod::Pod;
 use super::probe::Probe;
 use super::state::{Backoff, Ended, Phase};
@@ -16,12 +17,11 @@ use crate::parts::nss_wrapper;
 
 /// Lines of a dead app's log that its status repeats.
 const LINES: usize = 10;
-/// Probes come this fast until an app is ready for the first time, so that nobody waits for a period.
+/// Probes begin this fast until an app is ready for the first time, so that nobody waits for a period.
 const EAGER: Duration = Duration::from_millis(10);
-const LESS_EAGER: Duration = Duration::from_millis(100);
 /// How programs say that somebody else has their address.
 const IN_USE: [&str; 2] = ["ddress already in use", "EADDRINUSE"];
-/// An app that is not ready by then is looked at: perhaps it listens at the wrong address.
+/// An app that is not ready is looked at so often: perhaps it listens at the wrong address.
 const SUSPICIOUS: Duration = Duration::from_millis(500);
 /// One that has listened at the wrong address for so long, and at the right one never, is not going to move.
 const ASTRAY_AFTER: Duration = Duration::from_secs(3);
@@ -151,7 +151,7 @@ async fn watch(pod: &Pod, container: &Value, process: &Process) -> String {
 async fn begin(pod: &Pod, probe: &Probe) -> Result<(), String> {
     let limit = probe.initial_delay + probe.period * probe.failures;
     let begun = Instant::now();
-    let mut pace = Pace::eager();
+    let mut pace = Pace::from(EAGER);
     loop {
         match probe.ask(pod.addresses.app).await {
             Ok(()) => return Ok(()),
@@ -168,16 +168,17 @@ async fn ready(pod: &Pod, container: &Value, process: &Process) {
     let ports = listen::ports(container);
     if let Some(probe) = &probe {
         tokio::time::sleep(probe.initial_delay).await; // what the probe asks for
-        let begun = Instant::now();
-        let mut pace = Pace::eager();
-        let mut wrong_since = None;
+        let mut pace = Pace::from(EAGER);
+        let mut looked = Instant::now();
+        let mut wrong: Option<(Instant, String)> = None;
         while let Err(found) = probe.ask(pod.addresses.app).await {
-            let wrong = (begun.elapsed() > SUSPICIOUS)
-                .then(|| listen::complaint(process.pid(), pod.addresses.app, &ports))
-                .flatten();
-            wrong_since = wrong.as_ref().map(|_| wrong_since.unwrap_or_else(Instant::now));
-            let astray = wrong_since.is_some_and(|since| since.elapsed() > ASTRAY_AFTER);
-            note(pod, wrong.unwrap_or(found), astray);
+            if looked.elapsed() > SUSPICIOUS {
+                looked = Instant::now();
+                let since = wrong.map_or(looked, |(since, _)| since);
+                wrong = listen::complaint(process.pid(), pod.addresses.app, &ports).map(|it| (since, it));
+            }
+            let astray = wrong.as_ref().is_some_and(|(since, _)| since.elapsed() > ASTRAY_AFTER);
+            note(pod, wrong.as_ref().map_or(found, |(_, complaint)| complaint.clone()), astray);
             pace.pause().await;
         }
     }
@@ -243,20 +244,6 @@ fn note(pod: &Pod, found: String, astray: bool) {
             (app.found, app.astray) = (found, astray);
         }
     });
-}
-
-/// The time between two probes before the first success.
-struct Pace(Duration);
-
-impl Pace {
-    fn eager() -> Self {
-        Self(EAGER)
-    }
-
-    async fn pause(&mut self) {
-        tokio::time::sleep(self.0).await; // pacing
-        self.0 = (self.0 * 11 / 10).min(LESS_EAGER);
-    }
 }
 
 /// An error with its causes in one line.

@@ -10,6 +10,7 @@ mod app;
 pub mod env;
 pub mod hosts;
 mod listen;
+mod pace;
 pub mod pod;
 pub mod probe;
 mod sidecar;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::app::chain;
+use super::pace::Pace;
 use super::pod::Pod;
 use super::state::{Backoff, Container, Ended, Phase};
 use crate::backend::local::api::last_lines;
@@ -14,7 +15,7 @@ use crate::backend::local::store::draft::now;
 /// What Istio calls the container of a sidecar.
 pub const NAME: &str = "istio-proxy";
 
-/// How often a starting Envoy is asked whether it is ready.
+/// A starting Envoy is asked at first so often whether it is ready.
 const ASK: Duration = Duration::from_millis(5);
 /// The pauses before an Envoy is started again: short, because without it the pod is cut off.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -108,9 +109,8 @@ async fn start(pod: &Pod, mesh: &Mesh) -> Result<(Process, Admin), String> {
 
 /// Asks until Envoy is ready, says so, and never returns.
 async fn ready(pod: &Pod, admin: &Admin) -> std::convert::Infallible {
-    let mut ticks = tokio::time::interval(ASK);
+    let mut pace = Pace::from(ASK);
     loop {
-        ticks.tick().await;
         match admin.ready().await {
             Ok(Readiness::Ready) => break,
             Ok(Readiness::NotReady(state)) => {
@@ -118,6 +118,7 @@ async fn ready(pod: &Pod, admin: &Admin) -> std::convert::Infallible {
             }
             Err(error) => change(pod, |sidecar| sidecar.found = chain(&error)),
         }
+        pace.pause().await;
     }
     change(pod, |sidecar| {
         sidecar.ready = true;

@@ -3,9 +3,10 @@
 //! The kernel decides: each address is bound for a moment. `/proc/net/tcp` then names the listener in the way,
 //! which may sit on 0.0.0.0 or [::] and so on every 127.x, and `/proc/<pid>/fd` names its process.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use super::Error;
@@ -77,13 +78,13 @@ struct Listener {
 
 /// Where a process listens.
 pub fn of_process(pid: u32) -> Vec<SocketAddr> {
-    let sockets: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|descriptor| Some(fs::read_link(descriptor.path()).ok()?.to_str()?.to_owned()))
-        .collect();
-    let holds = |listener: &Listener| sockets.contains(&format!("socket:[{}]", listener.inode));
+    let inode = |descriptor: fs::DirEntry| {
+        let target = fs::read_link(descriptor.path()).ok()?;
+        target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok()
+    };
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    let sockets: BTreeSet<u64> = descriptors.filter_map(inode).collect();
+    let holds = |listener: &Listener| sockets.contains(&listener.inode);
     listeners().into_iter().filter(holds).map(|listener| listener.address).collect()
 }
 
@@ -107,27 +108,30 @@ impl Listener {
     }
 }
 
+/// The kernel lists all listeners before the first connection, and of connections there may be very many: they are not
+/// even asked for.
 fn listeners() -> Vec<Listener> {
-    let table = |name| fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default();
-    [table("tcp"), table("tcp6")]
-        .iter()
-        .flat_map(|table| table.lines().skip(1))
-        .filter_map(listener)
-        .collect()
+    let table = |name| File::open(format!("/proc/net/{name}")).into_iter().flat_map(in_table);
+    ["tcp", "tcp6"].into_iter().flat_map(table).collect()
+}
+
+fn in_table(table: impl io::Read) -> impl Iterator<Item = Listener> {
+    let lines = BufReader::new(table).lines().map_while(Result::ok);
+    lines.skip(1).map_while(|line| listener(&line))
 }
 
 /// One line of `/proc/net/tcp` or `tcp6`, if it is of a listener.
 fn listener(line: &str) -> Option<Listener> {
     const LISTEN: &str = "0A";
-    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-    if *fields.get(3)? != LISTEN {
+    let mut fields = line.split_ascii_whitespace();
+    let (ip, port) = fields.nth(1)?.split_once(':')?;
+    if fields.nth(1)? != LISTEN {
         return None;
     }
-    let (ip, port) = fields.get(1)?.split_once(':')?;
     Some(Listener {
         address: SocketAddr::new(ip_from_hex(ip)?, u16::from_str_radix(port, 16).ok()?),
-        uid: fields.get(7)?.parse().ok()?,
-        inode: fields.get(9)?.parse().ok()?,
+        uid: fields.nth(3)?.parse().ok()?,
+        inode: fields.nth(1)?.parse().ok()?,
     })
 }
 
@@ -192,6 +196,8 @@ mod tests {
         assert_eq!((found.uid, found.inode), (1000, 4711));
         let connection = line.replace(" 0A ", " 01 ");
         assert!(listener(&connection).is_none(), "a connection is no listener");
+        let table = format!("  sl  local_address …\n{line}\n{line}\n{connection}\n{line}\n");
+        assert_eq!(in_table(table.as_bytes()).count(), 2, "behind the first connection is no listener");
         let any = ip_from_hex("00000000000000000000000000000000").expect("an address");
         assert_eq!(any, Ipv6Addr::UNSPECIFIED);
     }
