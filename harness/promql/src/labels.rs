@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// The label that holds a metric's name.
@@ -20,6 +20,16 @@ struct Inner {
     pairs: BTreeMap<String, String>,
     /// How they are written, where somebody has said it.
     text: Option<String>,
+    /// Of the pairs, kept with the text.
+    hash: Option<u64>,
+}
+
+impl Inner {
+    fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.pairs.hash(&mut hasher);
+        hasher.finish()
+    }
 }
 
 impl PartialEq for Labels {
@@ -44,7 +54,7 @@ impl Ord for Labels {
 
 impl Hash for Labels {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.pairs.hash(state);
+        state.write_u64(self.0.hash.unwrap_or_else(|| self.0.hash()));
     }
 }
 
@@ -87,10 +97,12 @@ impl Labels {
         self.change().remove(name);
     }
 
-    /// Keeps how they are written, for those who write them again and again. It goes with the next change.
+    /// Keeps how they are written, and their hash, for those who write and look for them again and again. Both go with the
+    /// next change.
     #[must_use]
     pub fn with_text(mut self, text: String) -> Self {
-        Arc::make_mut(&mut self.0).text = Some(text);
+        let inner = Arc::make_mut(&mut self.0);
+        (inner.text, inner.hash) = (Some(text), Some(inner.hash()));
         self
     }
 
@@ -101,12 +113,12 @@ impl Labels {
 
     fn change(&mut self) -> &mut BTreeMap<String, String> {
         let inner = Arc::make_mut(&mut self.0);
-        inner.text = None;
+        (inner.text, inner.hash) = (None, None);
         &mut inner.pairs
     }
 
     fn of(pairs: BTreeMap<String, String>) -> Self {
-        Self(Arc::new(Inner { pairs, text: None }))
+        Self(Arc::new(Inner { pairs, ..Inner::default() }))
     }
 
     pub fn metric(&self) -> &str {
@@ -164,6 +176,8 @@ impl fmt::Display for Labels {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher as _, BuildHasherDefault};
+
     use super::*;
 
     #[test]
@@ -175,6 +189,12 @@ mod tests {
         assert_eq!((one.get("pod"), one.text()), ("a", Some("a text")));
         assert_eq!((one.cmp(&other), other.text()), (Ordering::Less, None));
         // A text is no part of what they are.
-        assert_eq!(one, Labels::named("up").with("pod", "a"));
+        let hashed = |labels: &Labels| BuildHasherDefault::<DefaultHasher>::default().hash_one(labels);
+        let again = Labels::named("up").with("pod", "a");
+        assert_eq!((&one, hashed(&one)), (&again, hashed(&again)));
+        // Nor is a hash that was kept that of what they become.
+        assert_ne!(hashed(&one), hashed(&other));
+        other.set("pod", "a");
+        assert_eq!(hashed(&one), hashed(&other));
     }
 }

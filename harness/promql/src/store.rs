@@ -2,7 +2,7 @@
 
 use crate::expr::Matcher;
 use crate::labels::{Labels, METRIC_NAME};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The one NaN that means "this series has ended here". It is Prometheus's bit pattern.
 const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
@@ -39,9 +39,21 @@ pub struct OutOfOrder {
     pub last: i64,
 }
 
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Store {
-    metrics: BTreeMap<String, BTreeMap<Labels, Vec<Sample>>>,
+    /// Of each series, one behind the other.
+    samples: Vec<Vec<Sample>>,
+    /// Where in `samples` they are, in order.
+    metrics: BTreeMap<String, BTreeMap<Labels, usize>>,
+    /// The same for who knows the labels: each second adds to each series, and to order labels takes long.
+    places: HashMap<Labels, usize>,
+}
+
+/// Equal by what they hold, in whatever order it came.
+impl PartialEq for Store {
+    fn eq(&self, other: &Self) -> bool {
+        self.series().eq(other.series())
+    }
 }
 
 impl Store {
@@ -51,22 +63,26 @@ impl Store {
 
     /// Adds a sample, which must be later than all that its series has.
     pub fn append(&mut self, labels: &Labels, sample: Sample) -> Result<(), OutOfOrder> {
-        if !self.metrics.contains_key(labels.metric()) {
-            self.metrics.insert(labels.metric().to_owned(), BTreeMap::new());
-        }
-        let Some(metric) = self.metrics.get_mut(labels.metric()) else { return Ok(()) };
-        match metric.get_mut(labels) {
-            Some(samples) => match samples.last() {
-                Some(last) if last.at >= sample.at => {
-                    return Err(OutOfOrder { labels: labels.clone(), at: sample.at, last: last.at });
-                }
-                _ => samples.push(sample),
-            },
-            None => {
-                metric.insert(labels.clone(), vec![sample]);
+        let Some(samples) = self.places.get(labels).and_then(|place| self.samples.get_mut(*place)) else {
+            self.begin(labels, sample);
+            return Ok(());
+        };
+        match samples.last() {
+            Some(last) if last.at >= sample.at => {
+                Err(OutOfOrder { labels: labels.clone(), at: sample.at, last: last.at })
+            }
+            _ => {
+                samples.push(sample);
+                Ok(())
             }
         }
-        Ok(())
+    }
+
+    fn begin(&mut self, labels: &Labels, first: Sample) {
+        let place = self.samples.len();
+        self.samples.push(vec![first]);
+        self.places.insert(labels.clone(), place);
+        self.metrics.entry(labels.metric().to_owned()).or_default().insert(labels.clone(), place);
     }
 
     /// Ends a series at a time.
@@ -76,17 +92,21 @@ impl Store {
 
     /// All series, in order of their labels within order of their metrics.
     pub fn series(&self) -> impl Iterator<Item = (&Labels, &[Sample])> {
-        self.metrics.values().flatten().map(|(labels, samples)| (labels, samples.as_slice()))
+        self.metrics.values().flatten().map(|series| self.at(series))
     }
 
     /// The samples of one series.
     pub fn samples(&self, labels: &Labels) -> &[Sample] {
-        self.metrics.get(labels.metric()).and_then(|metric| metric.get(labels)).map_or(&[], Vec::as_slice)
+        self.places.get(labels).and_then(|place| self.samples.get(*place)).map_or(&[], Vec::as_slice)
+    }
+
+    fn at<'a>(&'a self, (labels, place): (&'a Labels, &usize)) -> (&'a Labels, &'a [Sample]) {
+        (labels, self.samples.get(*place).map_or(&[], Vec::as_slice))
     }
 
     /// All series of one metric.
     pub fn metric<'a>(&'a self, name: &str) -> impl Iterator<Item = (&'a Labels, &'a [Sample])> + use<'a> {
-        self.metrics.get(name).into_iter().flatten().map(|(labels, samples)| (labels, samples.as_slice()))
+        self.metrics.get(name).into_iter().flatten().map(|series| self.at(series))
     }
 
     pub(crate) fn select<'a>(
@@ -99,7 +119,7 @@ impl Store {
         metrics
             .flat_map(|(_, series)| series)
             .filter(|(labels, _)| matchers.iter().all(|matcher| matcher.matches(labels.get(&matcher.name))))
-            .map(|(labels, samples)| (labels, samples.as_slice()))
+            .map(|series| self.at(series))
     }
 }
 
@@ -122,6 +142,21 @@ mod tests {
         let error = store.append(&labels, Sample { at: 5, value: 2.0 }).unwrap_err();
         assert_eq!(error.to_string(), "sample of up{pod=\"a\"} at 5 ms is not after the one at 5 ms");
         assert_eq!(store.samples(&labels).len(), 1);
+    }
+
+    #[test]
+    fn stores_are_equal_in_whatever_order_their_series_began() {
+        let [a, b] = ["a", "b"].map(|pod| Labels::named("up").with("pod", pod));
+        let filled = |order: [&Labels; 2]| {
+            let mut store = Store::new();
+            order.iter().for_each(|labels| store.append(labels, Sample { at: 5, value: 1.0 }).unwrap());
+            store
+        };
+        let mut one = filled([&a, &b]);
+        assert_eq!(one, filled([&b, &a]));
+        assert!(one.series().map(|(labels, _)| labels).eq([&a, &b]), "in order of their labels");
+        one.end(&a, 6).unwrap();
+        assert_ne!(one, filled([&a, &b]));
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub struct Pages {
     /// Where in `series`, by the text on a page; several texts may mean the same.
     texts: HashMap<String, usize>,
     /// And by what it was shaped to.
-    known: BTreeMap<Labels, usize>,
+    known: HashMap<Labels, usize>,
     /// How many have been read.
     page: u64,
 }
@@ -110,6 +110,16 @@ impl Pages {
             readings.push(Reading { labels, value, counts, at: found.at, new: found.new });
         }
         Ok(readings)
+    }
+
+    /// The series of all pages until now.
+    pub fn all(&self) -> impl Iterator<Item = &Labels> {
+        self.series.iter().map(|series| &series.shaped)
+    }
+
+    /// Those that the page before the last had and the last has not.
+    pub fn gone(&self) -> impl Iterator<Item = &Labels> {
+        self.series.iter().filter(|series| series.page + 1 == self.page).map(|series| &series.shaped)
     }
 
     /// A line whose series was there before.

@@ -103,8 +103,6 @@ struct Rounds {
 struct Known {
     fetcher: Option<Fetcher>,
     pages: Pages,
-    /// Labels of all series that are alive.
-    alive: BTreeSet<Labels>,
     /// The last round, if it succeeded.
     succeeded_at: Option<i64>,
     /// Position of the gap that is open.
@@ -144,7 +142,6 @@ impl Rounds {
             self.known.entry(target.clone()).or_insert_with(|| Known {
                 fetcher: Fetcher::new(&target.address, self.limit).ok(),
                 pages: Pages::default(),
-                alive: BTreeSet::new(),
                 succeeded_at: None,
                 gap: None,
             });
@@ -179,7 +176,7 @@ impl Rounds {
                     }
                 }
                 Err(reason) => {
-                    self.samples.end(at, &std::mem::take(&mut known.alive))?;
+                    self.samples.end(at, known.pages.all())?;
                     known.succeeded_at = None;
                     known.gap.get_or_insert_with(|| {
                         self.gaps.push(Gap { target: target.name.clone(), from: at, to: None, reason });
@@ -208,7 +205,7 @@ impl Rounds {
             self.known.keys().filter(|target| !wanted.contains(*target)).cloned().collect();
         for target in gone {
             let Some(known) = self.known.remove(&target) else { continue };
-            self.samples.end(at, &known.alive)?;
+            self.samples.end(at, known.pages.all())?;
             self.samples.end(at, [&target.constant().with(METRIC_NAME, UP)])?;
             if let Some(gap) = known.gap.and_then(|position| self.gaps.get_mut(position)) {
                 gap.to = Some(at);
@@ -236,11 +233,8 @@ fn take(target: &Target, known: &mut Known, into: &Samples, at: i64, page: &str)
         counts: reading.counts && reading.new,
     });
     let readings: Vec<Reading> = readings.collect();
-    let alive: BTreeSet<Labels> = readings.iter().map(|reading| reading.labels.clone()).collect();
     into.append(at, known.succeeded_at, &readings).map_err(|error| error.to_string())?;
-    into.end(at, known.alive.difference(&alive)).map_err(|error| error.to_string())?;
-    known.alive = alive;
-    Ok(())
+    into.end(at, known.pages.gone()).map_err(|error| error.to_string())
 }
 
 /// A page's labels under those of its target; a page's own label of the same name is kept as `exported_…`.
