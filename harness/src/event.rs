@@ -339,6 +339,7 @@ pub enum Unit {
     Percent,
     Seconds,
     PerSecond,
+    Bytes,
     Count,
     Number,
 }

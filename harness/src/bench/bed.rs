@@ -8,11 +8,18 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use meshquake_xds::source::Place;
+use tokio::sync::mpsc;
 
 use super::{Bench, Error};
 use crate::backend::cluster::{Begun, Ground, RUN};
+use crate::backend::local::verbs::Verbs;
+use crate::backend::local::worlds;
 use crate::backend::{self, Backend, Images, Site};
+use crate::event::Record;
+use crate::nearby;
 use crate::problem;
+use crate::run::{self, Finished, Options};
+use crate::scenario::{self, Scenario};
 use crate::wait::{self, Seen};
 use crate::world::World;
 
@@ -78,9 +85,43 @@ pub async fn within<T>(
     down.map(|()| measured)
 }
 
+/// The way to the supervisor of a local world.
+pub async fn verbs(backend: &Backend) -> Result<Verbs, Error> {
+    worlds::choose(Some(backend.id())).await.map(|world| world.verbs).map_err(Error::Failed)
+}
+
+/// The supervisor of a local world, as a process.
+pub async fn supervisor(backend: &Backend) -> Result<u32, Error> {
+    Ok(verbs(backend).await?.status().await.map_err(Error::of)?.supervisor)
+}
+
+/// Runs a scenario as the library does, and gives all that it told. It ends by itself when it is asked to, and takes
+/// down what it began.
+pub async fn run(bench: &Bench<'_>, scenario: &Scenario) -> Result<(Finished, Vec<Record>), Error> {
+    let options = Options {
+        backend: bench.plan.choice.clone(),
+        settings: bench.plan.settings.clone(),
+        reports: bench.folder.join("runs"),
+        ..Options::default()
+    };
+    let (listener, mut told) = mpsc::unbounded_channel();
+    let finished = run::run(scenario, &options, bench.stop, Some(listener)).await.map_err(Error::of)?;
+    if bench.stop.is_asked() {
+        return Err(Error::Stopped);
+    }
+    let records = std::iter::from_fn(|| told.try_recv().ok()).collect();
+    Ok((finished, records))
+}
+
+/// A scenario of the repository.
+pub fn scenario(name: &str) -> Result<Scenario, Error> {
+    let path = scenario::find(name).map_err(Error::Failed)?;
+    Scenario::from_file(&path).map_err(|problems| Error::Failed(problem::plain(&problems)))
+}
+
 /// Who asks the world: nothing comes between, and nothing is waited for without end.
 pub fn client() -> Result<reqwest::Client, Error> {
-    reqwest::Client::builder().no_proxy().timeout(ANSWER).build().map_err(Error::of)
+    nearby::client().timeout(ANSWER).build().map_err(Error::of)
 }
 
 /// The programs of a world, built and found before the clock starts.

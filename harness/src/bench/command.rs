@@ -12,6 +12,8 @@ use super::{Bench, Error};
 
 /// How long a command may take to take back what it began.
 const UNDO_LIMIT: Duration = Duration::from_secs(60);
+/// Between two looks at one that is under way.
+const LOOK: Duration = Duration::from_millis(250);
 /// As much of its words as a failure repeats.
 const LINES: usize = 8;
 
@@ -24,21 +26,31 @@ pub struct Done {
 /// Runs `meshquake` with these words, on the backend of the bench, unless somebody asks for the end. One that was
 /// through with its work by then is done all the same, so that its world can be taken down.
 pub async fn meshquake(bench: &Bench<'_>, words: &[&str]) -> Result<Done, Error> {
+    watched(bench, words, |_| {}).await
+}
+
+/// The same, with a look at its process every now and then.
+pub async fn watched(bench: &Bench<'_>, words: &[&str], mut look: impl FnMut(u32)) -> Result<Done, Error> {
     if bench.stop.is_asked() {
         return Err(Error::Stopped);
     }
     let (child, shown, began) = start(bench, words)?;
     let pid = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+    let id = child.id();
     let output = child.wait_with_output();
     tokio::pin!(output);
-    let ended = tokio::select! {
-        output = &mut output => Some(output),
-        () = bench.stop.asked() => {
-            if let Some(pid) = pid {
-                // It may have ended in this moment.
-                let _ = rustix::process::kill_process(pid, Signal::TERM);
+    let mut looks = tokio::time::interval(LOOK);
+    let ended = loop {
+        tokio::select! {
+            output = &mut output => break Some(output),
+            _ = looks.tick() => id.into_iter().for_each(&mut look),
+            () = bench.stop.asked() => {
+                if let Some(pid) = pid {
+                    // It may have ended in this moment.
+                    let _ = rustix::process::kill_process(pid, Signal::TERM);
+                }
+                break tokio::time::timeout(UNDO_LIMIT, output).await.ok();
             }
-            tokio::time::timeout(UNDO_LIMIT, output).await.ok()
         }
     };
     let Some(output) = ended else { return Err(Error::Stopped) };

@@ -27,6 +27,9 @@ pub struct Figure {
     pub parts: Vec<Part>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What a reader should know if a limit is missed: what it hangs on, and what was tried. Then it becomes a note.
+    #[serde(skip)]
+    pub if_missed: Option<String>,
     /// Why there are no samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<String>,
@@ -174,6 +177,7 @@ impl Figure {
             samples: vec![],
             parts: vec![],
             notes: vec![],
+            if_missed: None,
             missing: None,
             stolen: None,
         }
@@ -207,6 +211,18 @@ impl Figure {
 
     pub fn note(mut self, text: impl Into<String>) -> Self {
         self.notes.push(text.into());
+        self
+    }
+
+    pub fn if_missed(mut self, text: &str) -> Self {
+        self.if_missed = Some(text.to_owned());
+        self
+    }
+
+    /// Says what was tried, where it was not enough.
+    pub fn explained(mut self) -> Self {
+        let why = self.if_missed.take().filter(|_| self.judge() == Judgement::Missed);
+        self.notes.extend(why);
         self
     }
 
@@ -284,6 +300,14 @@ mod tests {
         assert_eq!(figure(&[]).judge(), Judgement::Unmeasured, "no samples are no success");
         let free = Figure::new("x", Unit::Count, Better::Neither, "").with(vec![1.0]);
         assert_eq!(free.judge(), Judgement::Free);
+    }
+
+    #[test]
+    fn what_was_tried_is_told_of_a_missed_limit_alone() {
+        let notes = |samples: &[f64]| figure(samples).if_missed("two cores are not enough").explained().notes;
+        assert_eq!(notes(&[2.1]), ["two cores are not enough"]);
+        assert_eq!(notes(&[1.9]), Vec::<String>::new());
+        assert_eq!(notes(&[]), Vec::<String>::new());
     }
 
     #[test]

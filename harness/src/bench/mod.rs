@@ -9,11 +9,14 @@
 //! judges a world: what must hold whatever the time is tested elsewhere.
 
 mod bed;
+mod census;
 pub mod check;
 mod command;
+mod crowd;
 pub mod figure;
 #[cfg(test)]
 mod fixture;
+mod load;
 pub mod machine;
 pub mod markdown;
 pub mod measure;
@@ -138,8 +141,8 @@ pub async fn run(plan: &Plan, stop: &Stop, tell: Tell<'_>) -> Result<Option<Repo
 async fn take(measure: Measure, bench: &Bench<'_>) -> Vec<Figure> {
     (bench.tell)(format!("{}: {}", measure.name(), measure.about()));
     let before = Ticks::read();
-    let mut figures = match measure.take(bench).await {
-        Ok(figures) => figures,
+    let mut figures: Vec<Figure> = match measure.take(bench).await {
+        Ok(figures) => figures.into_iter().map(Figure::explained).collect(),
         Err(error) => {
             (bench.tell)(format!("{}: not measured: {error}", measure.name()));
             let declared = measure.figures(&bench.plan.choice).into_iter();

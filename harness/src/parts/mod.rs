@@ -323,7 +323,7 @@ fn is_of_series(version: &str, pin: &Pin) -> bool {
 }
 
 /// The first program of this name on a PATH.
-fn on_path(name: &str, path: Option<&OsStr>) -> Option<PathBuf> {
+pub(crate) fn on_path(name: &str, path: Option<&OsStr>) -> Option<PathBuf> {
     let runs = |path: &PathBuf| {
         path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
     };

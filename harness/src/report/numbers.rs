@@ -8,6 +8,7 @@ pub fn value(value: f64, unit: Unit) -> String {
         Unit::Percent => percent(value),
         Unit::Seconds => seconds(value),
         Unit::PerSecond => format!("{}/s", plain(value)),
+        Unit::Bytes => bytes(value),
         Unit::Count if value.fract().abs() < 1e-6 => grouped(value),
         Unit::Count | Unit::Number => plain(value),
     }
@@ -31,6 +32,7 @@ pub fn against(measured: f64, bound: f64, unit: Unit) -> String {
         Unit::Percent => (100.0, " %"),
         Unit::Seconds => (1e3, " ms"),
         Unit::PerSecond => (1.0, "/s"),
+        Unit::Bytes => (1.0 / MIB, " MiB"),
         Unit::Count | Unit::Number => (1.0, ""),
     };
     let write = |value: f64, digits: usize| format!("{:.digits$}", value * scale);
@@ -102,6 +104,17 @@ pub fn seconds(seconds: f64) -> String {
         small if small < 10.0 => format!("{} s", trimmed(seconds, 2)),
         small if small < 100.0 => format!("{} s", trimmed(seconds, 1)),
         _ => format!("{} s", grouped(seconds)),
+    }
+}
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+pub fn bytes(bytes: f64) -> String {
+    match bytes.abs() {
+        few if few < 1024.0 => format!("{} B", trimmed(bytes, 0)),
+        small if small < MIB => format!("{} KiB", plain(bytes / 1024.0)),
+        middle if middle < 1024.0 * MIB => format!("{} MiB", plain(bytes / MIB)),
+        _ => format!("{} GiB", plain(bytes / MIB / 1024.0)),
     }
 }
 
@@ -262,6 +275,9 @@ mod tests {
             (judged(0.99001, 0.99, Unit::Percent), "99.001 %"),
             (judged(2.0004, 2.0, Unit::Seconds), "2000.4 ms"),
             (judged(100.3, 100.0, Unit::PerSecond), "100.3/s"),
+            (judged(1.5 * 1024.0 * MIB, 1.0, Unit::Bytes), "1.5 GiB"),
+            (judged(120.004 * MIB, 120.0 * MIB, Unit::Bytes), "120.004 MiB"),
+            (judged(2048.0, 120.0 * MIB, Unit::Bytes), "2 KiB"),
             (judged(0.5, 0.99, Unit::Percent), "50 %"),
         ];
         for (judged, expected) in table {

@@ -224,7 +224,7 @@ pub fn read_bound(fields: &mut Fields<'_>, unit: Option<Unit>, problems: &mut Pr
         Unit::Percent => node.percent(problems)?,
         Unit::Seconds => node.duration(problems)?.as_secs_f64(),
         Unit::PerSecond => node.rate(problems)?,
-        Unit::Count | Unit::Number => node.number(problems)?,
+        Unit::Bytes | Unit::Count | Unit::Number => node.number(problems)?,
     };
     Some(Bound { relation, value })
 }

@@ -58,6 +58,38 @@ fn a_figure_is_written_with_its_samples_and_found_worse_than_an_earlier_one() {
 }
 
 #[test]
+fn calls_are_counted_through_sidecars_and_past_them_and_beside_the_generators_of_others() {
+    if cannot_run() {
+        return;
+    }
+    let _alone = support::under_load();
+    let bed = Bed::new();
+    let out = bed.path("bench.md");
+    let output = measured(&bed, &["added-p50", "closed-loop", "--rounds", "1"], ("--out", &out));
+    let report = Report::read(&out.with_extension("json")).expect("a report that can be read back");
+    let said = support::said(&output);
+    // Five seconds of 200 calls a second in one lane, then in five.
+    for (name, calls) in [("added-p50", 1000.0), ("added-p99", 1000.0), ("added-p50-1000", 5000.0)] {
+        let figure = report.figure(name).expect("it is declared");
+        let part = |name: &str| figure.parts.iter().find(|part| part.name == name);
+        assert_eq!(part("calls each way").map(|part| part.samples.as_slice()), Some(&[calls][..]), "{said}");
+        let quantile = name.split('-').nth(1).expect("the quantile is in the name");
+        let at = |way: &str| part(&format!("{quantile} {way}")).map(|part| part.samples[0]);
+        let (through, past) = (at("through both sidecars"), at("past them"));
+        let added = through.zip(past).map(|(through, past)| through - past);
+        assert_eq!(figure.samples.first().copied(), added, "{said}");
+    }
+    let ours = report.figure("closed-loop").expect("it is declared");
+    assert!(ours.samples.len() == 1 && ours.samples[0] > 0.0, "{said}");
+    for other in ["wrk", "k6"] {
+        let is_there = ours.parts.iter().any(|part| part.name == other && part.samples[0] > 0.0);
+        let is_missed = ours.notes.iter().any(|note| note.starts_with(&format!("{other} is not on PATH")));
+        assert!(is_there != is_missed, "{other}: {ours:?}");
+    }
+    bed.only_left(&[], PATIENCE);
+}
+
+#[test]
 fn a_figure_that_is_not_there_is_refused_before_anything_starts() {
     let bed = Bed::new();
     let output = bed.ends(&["bench", "dwon"], 2);

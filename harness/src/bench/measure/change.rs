@@ -10,7 +10,6 @@ use meshquake_xds::object::Object;
 
 use super::super::figure::{Better, Statistic};
 use super::super::{Bench, Error, Figure, bed};
-use crate::backend::local::worlds;
 use crate::backend::objects::FIELD_MANAGER;
 use crate::backend::{Backend, Choice};
 use crate::event::{Relation, Unit};
@@ -73,13 +72,14 @@ pub async fn take(bench: &Bench<'_>) -> Result<Vec<Figure>, Error> {
     ])
 }
 
-struct Taken {
-    seen: Vec<f64>,
-    known: Vec<f64>,
+pub struct Taken {
+    pub seen: Vec<f64>,
+    pub known: Vec<f64>,
     stale: usize,
 }
 
-async fn changed(bench: &Bench<'_>, backend: &Backend, changes: usize) -> Result<Taken, Error> {
+/// Changes the route of a world that is up so often.
+pub async fn changed(bench: &Bench<'_>, backend: &Backend, changes: usize) -> Result<Taken, Error> {
     let url = format!("{}/health", backend.entry());
     let (probing, kept) = (bed::client()?, bed::client()?);
     // From here on every change is one from all to none, and the probe has its connection.
@@ -136,8 +136,8 @@ async fn apply(backend: &Backend, subset: &str) -> Result<(), Error> {
     let parsed = parsed.map_err(|problems| Error::Failed(crate::problem::plain(&problems)))?;
     let objects: Vec<Object> = parsed.iter().map(yaml::Node::to_object).collect();
     match backend {
-        Backend::Local(local) => {
-            let verbs = worlds::choose(Some(local.id())).await.map_err(Error::Failed)?.verbs;
+        Backend::Local(_) => {
+            let verbs = bed::verbs(backend).await?;
             verbs.apply(&objects, FIELD_MANAGER, true).await.map_err(Error::of)?;
         }
         Backend::Cluster(cluster) => {

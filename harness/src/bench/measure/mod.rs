@@ -1,8 +1,14 @@
 //! What can be measured: one file each, with its figures, their limits and the way they are taken.
 
+mod added;
 mod change;
 mod changed_image;
+mod closed_loop;
 mod from_nothing;
+mod growth;
+mod killed;
+mod load;
+mod memory;
 mod requests;
 mod run;
 mod scraping;
@@ -24,10 +30,16 @@ pub enum Measure {
     Requests,
     Workers,
     Scraping,
+    Memory,
+    Added,
+    Load,
+    ClosedLoop,
+    Killed,
+    Growth,
 }
 
 impl Measure {
-    pub const ALL: [Measure; 8] = [
+    pub const ALL: [Measure; 14] = [
         Measure::FromNothing,
         Measure::UpDown,
         Measure::ChangedImage,
@@ -36,6 +48,12 @@ impl Measure {
         Measure::Requests,
         Measure::Workers,
         Measure::Scraping,
+        Measure::Memory,
+        Measure::Added,
+        Measure::Load,
+        Measure::ClosedLoop,
+        Measure::Killed,
+        Measure::Growth,
     ];
 
     pub const fn name(self) -> &'static str {
@@ -48,6 +66,12 @@ impl Measure {
             Measure::Requests => "requests",
             Measure::Workers => "workers",
             Measure::Scraping => "scraping",
+            Measure::Memory => "memory",
+            Measure::Added => "added",
+            Measure::Load => "load",
+            Measure::ClosedLoop => "closed-loop",
+            Measure::Killed => "killed",
+            Measure::Growth => "growth",
         }
     }
 
@@ -60,7 +84,13 @@ impl Measure {
             Measure::Change => "a changed route to the first request that sees it",
             Measure::Requests => "ten thousand requests, none of them mixed",
             Measure::Workers => "two load workers keep their rate together",
-            Measure::Scraping => "what it costs to scrape twelve pods each second",
+            Measure::Scraping => "what it costs to scrape many pods each second",
+            Measure::Memory => "sixty pods with sidecars: up, and what they and the harness take",
+            Measure::Added => "what two sidecars with mTLS add to a call",
+            Measure::Load => "a thousand requests a second through the whole chain",
+            Measure::ClosedLoop => "as many requests as one hop answers, beside wrk and k6",
+            Measure::Killed => "a pod killed under load: what is lost, and until another serves",
+            Measure::Growth => "from 6 pods to 120",
         }
     }
 
@@ -69,7 +99,16 @@ impl Measure {
         match (self, on) {
             (_, Choice::Context { .. })
             | (Measure::FromNothing | Measure::ChangedImage, Choice::Local)
-            | (Measure::Requests, Choice::Kind | Choice::K3d) => vec![],
+            | (
+                Measure::Requests
+                | Measure::Memory
+                | Measure::Added
+                | Measure::Load
+                | Measure::ClosedLoop
+                | Measure::Killed
+                | Measure::Growth,
+                Choice::Kind | Choice::K3d,
+            ) => vec![],
             (Measure::FromNothing, _) => from_nothing::declared(on).into(),
             (Measure::UpDown, _) => up_down::declared(on),
             (Measure::ChangedImage, _) => changed_image::declared().into(),
@@ -77,7 +116,13 @@ impl Measure {
             (Measure::Change, _) => change::declared(on).into(),
             (Measure::Requests, _) => requests::declared().into(),
             (Measure::Workers, _) => workers::declared().into(),
-            (Measure::Scraping, _) => scraping::declared(on).into(),
+            (Measure::Scraping, _) => scraping::declared(on),
+            (Measure::Memory, _) => memory::declared().into(),
+            (Measure::Added, _) => added::declared().into(),
+            (Measure::Load, _) => load::declared().into(),
+            (Measure::ClosedLoop, _) => closed_loop::declared().into(),
+            (Measure::Killed, _) => killed::declared().into(),
+            (Measure::Growth, _) => growth::declared().into(),
         }
     }
 
@@ -91,6 +136,12 @@ impl Measure {
             Measure::Requests => requests::take(bench).await,
             Measure::Workers => workers::take(bench).await,
             Measure::Scraping => scraping::take(bench).await,
+            Measure::Memory => memory::take(bench).await,
+            Measure::Added => added::take(bench).await,
+            Measure::Load => load::take(bench).await,
+            Measure::ClosedLoop => closed_loop::take(bench).await,
+            Measure::Killed => killed::take(bench).await,
+            Measure::Growth => growth::take(bench).await,
         }
     }
 
@@ -158,7 +209,7 @@ mod tests {
         let all = chosen(&[], &Choice::Local).expect("all");
         assert!(!all.contains(&Measure::FromNothing) && all.contains(&Measure::Requests));
         let error = chosen(&["dwon"], &Choice::Local).expect_err("unknown");
-        assert!(error.starts_with("there is no figure `dwon` on `local`; there are change, "), "{error}");
+        assert!(error.starts_with("there is no figure `dwon` on `local`; there are added, "), "{error}");
         assert!(error.ends_with("; did you mean `down`?"), "{error}");
         assert!(chosen(&["from-nothing"], &Choice::Local).is_err(), "there is no cluster to make");
     }

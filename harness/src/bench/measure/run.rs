@@ -3,16 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-
 use super::super::figure::{Better, Parts, Statistic};
 use super::super::{Bench, Error, Figure, bed};
 use super::from_millis;
 use crate::backend::Choice;
 use crate::event::{Event, Record, Relation, Unit};
-use crate::problem;
-use crate::run::{self, Options};
-use crate::scenario::{self, Scenario};
 
 const SCENARIO: &str = "version-pinning";
 
@@ -35,24 +30,11 @@ pub async fn take(bench: &Bench<'_>) -> Result<Vec<Figure>, Error> {
     for round in 1..=rounds {
         bed::clear(bench).await?;
         let began = Instant::now();
-        let path = scenario::find(SCENARIO).map_err(Error::Failed)?;
-        let refused = |problems| Error::Failed(problem::plain(&problems));
-        let mut scenario = Scenario::from_file(&path).map_err(refused)?;
+        let mut scenario = bed::scenario(SCENARIO)?;
         scenario.load.lasts = lasts;
-        let options = Options {
-            backend: bench.plan.choice.clone(),
-            settings: bench.plan.settings.clone(),
-            reports: bench.folder.join("runs"),
-            ..Options::default()
-        };
-        let (listener, records) = mpsc::unbounded_channel();
-        // It ends by itself when it is asked to, and takes down what it began.
-        let finished = run::run(&scenario, &options, bench.stop, Some(listener)).await.map_err(Error::of)?;
-        if bench.stop.is_asked() {
-            return Err(Error::Stopped);
-        }
+        let (finished, records) = bed::run(bench, &scenario).await?;
         let took = began.elapsed().as_secs_f64();
-        phases(records, &mut parts);
+        phases(&records, &mut parts);
         let verdict = finished.verdict();
         (bench.tell)(format!("run: {round} of {rounds}: {took:.2} s, {verdict}"));
         samples.push(took);
@@ -68,8 +50,8 @@ pub async fn take(bench: &Bench<'_>) -> Result<Vec<Figure>, Error> {
     Ok(vec![figure])
 }
 
-fn phases(mut records: mpsc::UnboundedReceiver<Record>, parts: &mut Parts) {
-    while let Ok(record) = records.try_recv() {
+fn phases(records: &[Record], parts: &mut Parts) {
+    for record in records {
         if let Event::PhaseEnded { phase, took_ms } = record.event {
             parts.add(phase.word(), Unit::Seconds, from_millis(took_ms));
         }
