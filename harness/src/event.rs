@@ -8,7 +8,7 @@ pub mod log;
 use serde::{Deserialize, Serialize};
 
 use crate::verdict::{Outcome, Verdict};
-pub use log::{Events, now};
+pub use log::Events;
 
 /// The file in a run's folder that has them all.
 pub const EVENTS: &str = "events.jsonl";

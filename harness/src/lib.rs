@@ -30,6 +30,7 @@ pub mod action;
 pub mod backend;
 pub mod bench;
 pub mod cli;
+pub mod clock;
 pub mod error;
 pub mod event;
 pub mod finding;

@@ -17,6 +17,7 @@ mod mesh;
 mod plan;
 mod scraped;
 mod shake;
+mod still;
 pub mod stop;
 mod timeline;
 mod usage;
@@ -30,6 +31,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::backend::cluster::Begun;
 use crate::backend::cluster::settings::Settings;
 use crate::backend::{self, Backend};
+use crate::clock::Steady;
 use crate::event::{self, Event, Events, Phase, Record};
 use crate::report;
 use crate::scenario::{Expectation, Scenario};
@@ -99,6 +101,7 @@ pub async fn run(
     stop: &Stop,
     listener: Option<mpsc::UnboundedSender<Record>>,
 ) -> Result<Finished, Error> {
+    let _steady = Steady::begin();
     let folder = Folder::create(&options.reports, &scenario.name)?;
     let events = Events::create(&folder.path, listener)?;
     let seed = options.seed.unwrap_or(scenario.seed);
@@ -118,7 +121,7 @@ pub async fn run(
     let (verdict, exit) = (outcome.verdict(), outcome.exit().0);
     events.emit(Event::Ended { outcome: outcome.clone(), verdict, exit });
     let story = report::write(&folder.path)?;
-    if let Err(error) = folder::prune(&options.reports, options.keep_runs) {
+    if let Err(error) = folder::prune(&options.reports, options.keep_runs, Some(&folder.path)) {
         tracing::warn!(%error, "old runs could not be removed");
     }
     let expectation = scenario.expect.clone().unwrap_or_else(Expectation::held);

@@ -27,7 +27,7 @@ pub struct Clean {
 impl Clean {
     pub fn execute(self) -> Exit {
         let root = reports(&self.reports);
-        match run::folder::prune(&root, self.keep_runs) {
+        match run::folder::prune(&root, self.keep_runs, None) {
             Ok(removed) => answer(&format!("removed {} runs from {}", removed.len(), root.display())),
             Err(error) => return fail(Exit::INTERNAL, &format!("{}: {error}", root.display())),
         }

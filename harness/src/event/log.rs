@@ -5,10 +5,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::{EVENTS, Event, Header, Record, SCHEMA};
+use crate::clock::now;
 
 #[derive(Debug, thiserror::Error)]
 #[error("the events cannot be written into {path}")]
@@ -75,11 +75,6 @@ impl Events {
         let sink = self.file.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         sink.failed.as_ref().map(|error| format!("{} could not be written: {error}", sink.path.display()))
     }
-}
-
-/// Milliseconds since the epoch, the one clock of events and samples.
-pub fn now() -> i64 {
-    Timestamp::now().as_millisecond()
 }
 
 #[cfg(test)]

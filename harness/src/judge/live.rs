@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::samples::{self, Samples};
 use super::scrape::{Gap, Refresh, Scraper};
 use super::target::Target;
-use crate::event::now;
+use crate::clock::now;
 
 /// Samples with the scraper that feeds them.
 pub struct Live {

@@ -80,7 +80,7 @@ impl Prometheus {
         }
         let names = targets.iter().map(|target| target.name.as_str()).collect::<Vec<_>>().join("|");
         let query = format!("count(group by (namespace, pod) (up{{pod=~\"{names}\"}} == 1))");
-        let look = async || match self.value(&query, crate::event::now()).await {
+        let look = async || match self.value(&query, crate::clock::now()).await {
             Ok(count) if count.first().is_some_and(|count| *count >= targets.len() as f64) => Seen::Done(()),
             Ok(count) => {
                 Seen::NotYet(format!("{} of {} proxies", count.first().unwrap_or(&0.0), targets.len()))

@@ -5,7 +5,7 @@
 //! `up` (1 or 0), and once `meshquake_scrape_interval_seconds`: the time since the round before, as it really was.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use futures::future::join_all;
 use meshquake_promql::{Labels, METRIC_NAME};
@@ -16,6 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::exposition::Pages;
 use super::samples::{self, Reading, Samples};
 use super::target::{self, Fetcher, Target};
+use crate::clock::now;
 
 /// Whether a target's page could be had in a round.
 pub const UP: &str = "up";
@@ -192,10 +193,9 @@ impl Rounds {
         Ok(())
     }
 
-    /// Now, and later than the round before even if the clock was set back.
+    /// Now, and later than the round before even if that was in the same millisecond.
     fn next_time(&self) -> i64 {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let now = now();
         self.last.map_or(now, |last| now.max(last + 1))
     }
 

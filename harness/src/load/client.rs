@@ -14,7 +14,10 @@ use super::plan::{LoadPlan, Mode};
 use super::protocol::{Command, Report};
 use super::second::Second;
 use super::summary::Summary;
-use crate::event::now;
+use crate::clock::{self, now};
+
+/// How often is looked for workers that are silent.
+const LOOK: Duration = Duration::from_millis(250);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -83,9 +86,11 @@ impl Load {
             worker.tell(&plan.part(index, count)).await;
         }
         await_ready(&mut reports, workers.len(), host.ready()).await?;
-        let started = now() + i64::try_from(host.notice().as_millis()).unwrap_or(i64::MAX);
+        let notice = host.notice();
+        let started = now() + i64::try_from(notice.as_millis()).unwrap_or(i64::MAX);
+        let here = host.is_here().then(|| clock::of_the_machine() + notice);
         for worker in &mut workers {
-            worker.tell(&Command::Start { at: started }).await;
+            worker.tell(&Command::Start { at: started, here }).await;
         }
         let pids = workers.iter().filter_map(|worker| worker.hosted.pid()).collect();
         let (told, events) = mpsc::unbounded_channel();
@@ -216,7 +221,8 @@ impl Pump {
         for worker in &mut self.workers {
             worker.heard = Instant::now();
         }
-        let mut look = tokio::time::interval(Duration::from_millis(250));
+        let mut look = tokio::time::interval(LOOK);
+        let mut looked = Instant::now();
         while self.workers.iter().any(|worker| !worker.over) {
             tokio::select! {
                 Some((index, heard)) = reports.recv() => self.hear(index, heard),
@@ -227,7 +233,14 @@ impl Pump {
                         worker.tell(&Command::Stop).await;
                     }
                 }
-                _ = look.tick() => self.look_for_silence(),
+                _ = look.tick() => {
+                    // Whoever slept has heard nothing, and does not know who was silent.
+                    if looked.elapsed() > 4 * LOOK {
+                        self.workers.iter_mut().for_each(|worker| worker.heard = Instant::now());
+                    }
+                    looked = Instant::now();
+                    self.look_for_silence();
+                }
             }
             self.pass_on();
         }

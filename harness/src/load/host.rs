@@ -30,6 +30,11 @@ pub trait Host: Send + Sync {
         Duration::from_secs(20)
     }
 
+    /// Whether the workers run on this machine.
+    fn is_here(&self) -> bool {
+        false
+    }
+
     /// Between telling the start and the start, so that all workers know it in time.
     fn notice(&self) -> Duration {
         Duration::from_millis(50)
@@ -129,6 +134,10 @@ impl Program {
 }
 
 impl Host for Program {
+    fn is_here(&self) -> bool {
+        true
+    }
+
     fn start(&self, count: u32, ear: Ear) -> LocalBoxFuture<'_, Result<Vec<Box<dyn Hosted>>, Error>> {
         let start = |index| Ok(Box::new(self.worker(index, ear.clone())?) as Box<dyn Hosted>);
         std::future::ready((0..count).map(start).collect()).boxed_local()

@@ -3,7 +3,7 @@
 //! ```text
 //!  ──► plan            the first line: a LoadPlan
 //!  ◄── ready           all users wait
-//!  ──► start AT        milliseconds since the epoch; the same for all workers
+//!  ──► start AT        the same moment for all workers, see [`Command::Start`]
 //!  ◄── second          at the end of each second, also of empty ones
 //!  ──► stop            no more arrivals; what is under way may end
 //!  ◄── finished        the last line, then exit
@@ -11,6 +11,8 @@
 //!
 //! The end of its input means that nobody listens: the worker stops at once. So does SIGTERM, with what it has; its last
 //! line then is `cut-short` in place of `finished`.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +22,14 @@ use super::second::Second;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Command {
-    Start { at: i64 },
+    Start {
+        /// Milliseconds since the epoch.
+        at: i64,
+        /// The same moment on the clock that all processes of a machine share, for a worker on ours: the time of day
+        /// may have been set since the run began.
+        #[serde(skip_serializing_if = "Option::is_none", default)]
+        here: Option<Duration>,
+    },
     Stop,
 }
 

@@ -109,10 +109,11 @@ pub fn seconds(seconds: f64) -> String {
 
 const MIB: f64 = 1024.0 * 1024.0;
 
+/// An amount of memory.
 pub fn bytes(bytes: f64) -> String {
     match bytes.abs() {
         few if few < 1024.0 => format!("{} B", trimmed(bytes, 0)),
-        small if small < MIB => format!("{} KiB", plain(bytes / 1024.0)),
+        small if small < MIB => format!("{} KiB", trimmed(bytes / 1024.0, 0)),
         middle if middle < 1024.0 * MIB => format!("{} MiB", plain(bytes / MIB)),
         _ => format!("{} GiB", plain(bytes / MIB / 1024.0)),
     }
@@ -120,16 +121,6 @@ pub fn bytes(bytes: f64) -> String {
 
 pub fn millis(milliseconds: f64) -> String {
     seconds(milliseconds / 1e3)
-}
-
-/// An amount of memory.
-pub fn bytes(bytes: u64) -> String {
-    const MIB: f64 = 1024.0 * 1024.0;
-    match bytes as f64 {
-        small if small < MIB => format!("{} KiB", trimmed(small / 1024.0, 0)),
-        middle if middle < 1024.0 * MIB => format!("{} MiB", plain(middle / MIB)),
-        large => format!("{} GiB", plain(large / MIB / 1024.0)),
-    }
 }
 
 /// A moment relative to the start of the load: to the tenth of a second.
@@ -218,9 +209,9 @@ mod tests {
             (plain(1.234567), "1.23"),
             (plain(0.012345), "0.0123"),
             (plain(-0.00001), "-1.00e-5"),
-            (bytes(3_400), "3 KiB"),
-            (bytes(9_437_184), "9 MiB"),
-            (bytes(1_610_612_736), "1.5 GiB"),
+            (bytes(3_400.0), "3 KiB"),
+            (bytes(9_437_184.0), "9 MiB"),
+            (bytes(1_610_612_736.0), "1.5 GiB"),
             (grouped(999.0), "999"),
             (grouped(-1234567.0), "-1\u{202f}234\u{202f}567"),
         ];

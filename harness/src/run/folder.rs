@@ -63,8 +63,9 @@ impl Folder {
     }
 }
 
-/// Removes the oldest runs beyond `keep`; only folders that hold the events of a run count.
-pub fn prune(root: &Path, keep: usize) -> std::io::Result<Vec<PathBuf>> {
+/// Removes the oldest runs beyond `keep`; only folders that hold the events of a run count. The run that has just ended
+/// is none of them, even where the clock was set back and others look newer.
+pub fn prune(root: &Path, keep: usize, ended: Option<&Path>) -> std::io::Result<Vec<PathBuf>> {
     let mut runs = match fs::read_dir(root) {
         Ok(entries) => entries.filter_map(|entry| Some(entry.ok()?.path())).collect::<Vec<_>>(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
@@ -72,7 +73,7 @@ pub fn prune(root: &Path, keep: usize) -> std::io::Result<Vec<PathBuf>> {
     };
     runs.retain(|path| path.join(EVENTS).is_file());
     // The name begins with the time.
-    runs.sort();
+    runs.sort_by_key(|run| (Some(run.as_path()) == ended, run.clone()));
     let surplus = runs.len().saturating_sub(keep);
     runs.truncate(surplus);
     for run in &runs {
@@ -107,9 +108,13 @@ mod tests {
                 fs::write(root.path().join(name).join(EVENTS), "").unwrap();
             }
         }
-        let removed = prune(root.path(), 1).unwrap();
-        assert_eq!(removed.len(), 2);
-        assert!(root.path().join("3").is_dir() && root.path().join("stranger").is_dir());
-        assert_eq!(prune(&root.path().join("none"), 1).unwrap(), Vec::<PathBuf>::new());
+        let ended = root.path().join("2");
+        let removed = prune(root.path(), 2, Some(&ended)).unwrap();
+        assert_eq!(removed, [root.path().join("1")]);
+        // The clock was set back before "2" began.
+        assert_eq!(prune(root.path(), 1, Some(&ended)).unwrap(), [root.path().join("3")]);
+        assert!(ended.is_dir() && root.path().join("stranger").is_dir());
+        assert_eq!(prune(root.path(), 0, None).unwrap(), [ended]);
+        assert_eq!(prune(&root.path().join("none"), 1, None).unwrap(), Vec::<PathBuf>::new());
     }
 }

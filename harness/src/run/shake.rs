@@ -12,12 +12,14 @@ use super::folder::Folder;
 use super::judging::{judge, second_opinion, told};
 use super::phase;
 use super::plan::{self, MARGIN};
+use super::still::Still;
 use super::stop::Stop;
 use super::timeline;
 use crate::action::Ground;
 use crate::backend::Backend;
+use crate::clock::now;
 use crate::error::chain;
-use crate::event::{ActionStep, Event, Events, Phase, now};
+use crate::event::{ActionStep, Event, Events, Phase};
 use crate::judge::live::Live;
 use crate::judge::objective::{Objective, Window};
 use crate::judge::samples::{self, Samples};
@@ -131,17 +133,25 @@ impl Shake<'_> {
             self.ground.metrics.samples.clone(),
             self.events.clone(),
         )));
+        let still = Still::default();
         let mut causes = {
             let script = self.script();
             let (guards, disk) = (self.watch_guards(), self.watch_disk());
-            tokio::pin!(script, guards, disk);
+            let script = async {
+                tokio::pin!(script, guards, disk);
+                tokio::select! {
+                    causes = &mut script => causes,
+                    // These only ask for the end; the script still takes everything back.
+                    () = &mut guards => script.await,
+                    () = &mut disk => script.await,
+                }
+            };
             tokio::select! {
-                causes = &mut script => causes,
-                // These only ask for the end; the script still takes everything back.
-                () = &mut guards => script.await,
-                () = &mut disk => script.await,
+                causes = script => causes,
+                never = still.watch() => match never {},
             }
         };
+        causes.extend(still.cause());
         stopper.stop();
         match pumped.await {
             Ok(Ok(summary)) => {

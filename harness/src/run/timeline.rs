@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use super::stop::Stop;
 use crate::action::kill::PROOF_LIMIT;
 use crate::action::{Active, Ground, Step};
+use crate::clock::now;
 use crate::error::chain;
-use crate::event::{ActionStep, Event, Events, now};
+use crate::event::{ActionStep, Event, Events};
 use crate::judge::window::ActionMarks;
 use crate::verdict::{Cause, CauseKind};
 

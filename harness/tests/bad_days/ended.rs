@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use meshquake::event::now;
+use meshquake::clock::now;
 use meshquake::event::{ActionStep, Event};
 use rustix::process::Signal;
 
@@ -29,6 +29,47 @@ fn sigterm_during_a_fault() {
 #[test]
 fn a_hung_up_terminal_during_a_fault() {
     by_signal(Signal::HUP, 130);
+}
+
+/// It stops the waiting, not the undoing.
+#[test]
+fn a_second_ctrl_c_during_the_undo() {
+    if cannot_run() {
+        return;
+    }
+    let _alone = support::under_load();
+    let bed = Bed::new();
+    let mut run = bed.run("run", LONG, &[]);
+    run.wait_for_proof();
+    run.signal(Signal::INT);
+    run.wait_for("the undo", |event| matches!(event, Event::Action { step: ActionStep::UndoAsked, .. }));
+    run.signal(Signal::INT);
+    run.signal(Signal::INT);
+    let status = run.end(LIMIT);
+    assert_eq!(status.code(), Some(130), "{status}\n{}", run.said());
+    undone_and_reported(&bed, &run);
+    bed.only_left(&[], Duration::ZERO);
+}
+
+/// In a world that is up already, so that the limit is met by the fault and not by its coming up.
+#[test]
+fn a_timeout_during_a_fault() {
+    if cannot_run() {
+        return;
+    }
+    let _alone = support::under_load();
+    let bed = Bed::new();
+    let world = bed.up();
+    let before = world.virtual_services();
+    let mut run = bed.run("run", LONG, &["--world-up", &world.id, "--timeout", "8s"]);
+    run.wait_for_proof();
+    let status = run.end(LIMIT);
+    assert_eq!(status.code(), Some(14), "{status}\n{}", run.said());
+    assert!(run.said().contains("the limit of 8 s for the whole run has passed"), "{}", run.said());
+    undone_and_reported(&bed, &run);
+    assert_eq!(world.virtual_services(), before);
+    bed.only_left(&[&world], Duration::ZERO);
+    bed.ends(&["down"], 0);
 }
 
 fn by_signal(signal: Signal, exit: i32) {

@@ -26,6 +26,7 @@ use self::slots::Slots;
 use super::plan::{Hinder, LoadPlan, Mode};
 use super::protocol::{Command, Report, Totals};
 use super::schedule::Schedule;
+use crate::clock::of_the_machine;
 
 /// Why a worker failed before or while it worked.
 #[derive(Debug, thiserror::Error)]
@@ -221,15 +222,14 @@ async fn live(
         _ = terminate.recv() => return Ok(()),
     }
     let _ = output.send(Report::Ready);
-    let at = tokio::select! {
+    let clock = tokio::select! {
         command = commands.recv() => match command {
-            Some(Command::Start { at }) => at,
+            Some(Command::Start { at, here }) => clock(at, here),
             Some(Command::Stop) | None => return Ok(()),
         },
         _ = terminate.recv() => return Ok(()),
     };
 
-    let clock = clock(at);
     let recorder = Recorder::new(clock, shared.plan.samples_per_kind, raw(&shared.plan)?);
     let _ = shared.recorder.set(Mutex::new(recorder));
     let mut meter = CpuMeter::new();
@@ -322,13 +322,16 @@ async fn arrivals(shared: &Shared, clock: Clock) {
 
 /// Where the start lies on this process's clocks. One that has passed stays where it was: what is late then is late
 /// because of us, and the seconds of all workers stay the same.
-fn clock(start_ms: i64) -> Clock {
+fn clock(start_ms: i64, here: Option<Duration>) -> Clock {
     let now = Instant::now();
-    let epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let start = Duration::from_millis(u64::try_from(start_ms).unwrap_or(0));
-    let start = match start.checked_sub(epoch) {
+    let since_epoch = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (start, reads) = match here {
+        Some(start) => (start, of_the_machine()),
+        None => (Duration::from_millis(u64::try_from(start_ms).unwrap_or(0)), since_epoch()),
+    };
+    let start = match start.checked_sub(reads) {
         Some(ahead) => now + ahead,
-        None => now.checked_sub(epoch - start).unwrap_or(now),
+        None => now.checked_sub(reads - start).unwrap_or(now),
     };
     Clock { start, start_ms }
 }

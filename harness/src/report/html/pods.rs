@@ -77,8 +77,8 @@ fn row(out: &mut String, story: &Story, story_of: &PodStory) -> std::fmt::Result
     let of_it = |usage: &&Usage| usage.pod == pod.name && usage.namespace == pod.namespace;
     let usage = story.usage.iter().find(of_it);
     let cpu = usage.and_then(|usage| usage.cpu).map(numbers::percent);
-    let memory = usage.and_then(|usage| usage.memory).map(numbers::bytes);
-    let sidecar = usage.and_then(|usage| usage.sidecar_memory).map(numbers::bytes);
+    let memory = usage.and_then(|usage| usage.memory).map(|bytes| numbers::bytes(bytes as f64));
+    let sidecar = usage.and_then(|usage| usage.sidecar_memory).map(|bytes| numbers::bytes(bytes as f64));
     write!(
         out,
         "<tr class=\"{tone}\"><th scope=\"row\">{}</th><td>{state}{reason}</td><td class=\"number\">{}</td>\
