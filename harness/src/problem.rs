@@ -36,6 +36,11 @@ pub fn plain(problems: &Problems) -> String {
 
 /// The candidate that the writer probably meant, if one is near enough to be worth naming.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    // Of longer words there are no misspellings, only accidents, and comparing them takes long.
+    const LONGEST: usize = 100;
+    if word.len() > LONGEST {
+        return None;
+    }
     let lower = word.to_lowercase();
     // A third of the word may be wrong: more is another word.
     let limit = (word.chars().count() / 3).max(1);
@@ -50,7 +55,30 @@ pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) ->
 struct Rendering {
     colour: bool,
     /// The files named so far; `None` where one cannot be read.
-    sources: BTreeMap<String, Option<String>>,
+    sources: BTreeMap<String, Option<Source>>,
+}
+
+/// The lines of a file, looked at once: a file may have as many problems as lines.
+struct Source {
+    /// Nothing for lines that belong to a Secret, whose values must not get into logs.
+    lines: Vec<Option<String>>,
+}
+
+impl Source {
+    fn read(file: &str) -> Option<Self> {
+        let bytes = std::fs::read(file).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let lines = text.lines().collect::<Vec<_>>();
+        let is_secret = |document: &[&str]| {
+            document.iter().any(|line| line.replace(['"', '\'', ' '], "").contains("kind:Secret"))
+        };
+        let documents = lines.chunk_by(|_, next| !next.starts_with("---"));
+        let shown = documents.flat_map(|document| {
+            let hidden = is_secret(document);
+            document.iter().map(move |line| (!hidden).then(|| (*line).to_owned()))
+        });
+        Some(Self { lines: shown.collect() })
+    }
 }
 
 impl Rendering {
@@ -92,27 +120,15 @@ impl Rendering {
     }
 
     fn source_line(&mut self, place: &Place) -> Option<String> {
-        let source = self.sources.entry(place.file.to_string()).or_insert_with(|| {
-            std::fs::read(&*place.file).ok().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        });
-        let (source, index) = (source.as_ref()?, (place.line as usize).checked_sub(1)?);
-        let line = source.lines().nth(index)?;
-        (!line.trim().is_empty() && !in_secret(source, index)).then(|| harmless(line))
+        let source = self.sources.entry(place.file.to_string()).or_insert_with(|| Source::read(&place.file));
+        let index = (place.line as usize).checked_sub(1)?;
+        let line = source.as_ref()?.lines.get(index)?.as_ref()?;
+        (!line.trim().is_empty()).then(|| harmless(line))
     }
 
     fn paint(&self, text: &str, style: Style) -> String {
         if self.colour { text.style(style).to_string() } else { text.to_owned() }
     }
-}
-
-/// Whether the line with this index belongs to a Secret, whose values must not get into logs.
-fn in_secret(source: &str, index: usize) -> bool {
-    let lines = source.lines().collect::<Vec<_>>();
-    let divides = |line: &&str| line.starts_with("---");
-    let from = lines[..index].iter().rposition(divides).unwrap_or(0);
-    let to = lines[index..].iter().skip(1).position(divides).map_or(lines.len(), |to| index + 1 + to);
-    let plain = |line: &&str| line.replace(['"', '\'', ' '], "").contains("kind:Secret");
-    lines[from..to].iter().any(plain)
 }
 
 /// `FILE has N problems`, or how many there are in which files.
@@ -187,7 +203,12 @@ fn harmless(text: &str) -> String {
         .map(|c| match c {
             '\t' => ' ',
             '\n' => ' ',
-            c if c.is_control() => '\u{fffd}',
+            // Also what would turn the order of letters around.
+            c if c.is_control()
+                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+            {
+                '\u{fffd}'
+            }
             c => c,
         })
         .collect()

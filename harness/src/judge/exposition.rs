@@ -155,11 +155,12 @@ impl Pages {
             self.series.push(Series { labels, shaped: shaped.clone(), counts: counts(kinds, name), page: 0 });
         }
         let series = self.known[&shaped];
-        if let Some((text, ..)) = parts(text) {
+        let at = at.and_then(|at| at.parse().ok());
+        // A line that can be cut in two ways is read in the long way each time.
+        if let Some((text, ..)) = parts(text).filter(|(_, short, time)| *short == value && *time == at) {
             self.texts.insert(text.to_owned(), series);
         }
-        let value = Cow::Owned(value.to_owned());
-        Ok(Some(Line { series, new, value, at: at.and_then(|at| at.parse().ok()) }))
+        Ok(Some(Line { series, new, value: Cow::Owned(value.to_owned()), at }))
     }
 }
 
@@ -292,6 +293,9 @@ mod tests {
         assert_eq!(second.as_deref(), Ok(&expected.map(str::to_owned)[..]));
         let twice = read("d{x=\"1\",y=\"2\"} 1\nd{y=\"2\",x=\"1\"} 1\n").expect_err("one series");
         assert!(twice.starts_with("line 2: ") && twice.ends_with("are on the page twice"), "{twice}");
+        // Cut at its last brace this is another line.
+        let odd = "a{x=\"1\"} 3_sum{} 4\n";
+        assert_eq!([read(odd), read(odd)], [(); 2].map(|()| Err("line 1: `3_sum` is no number".to_owned())));
         // What is known by its beginning is still read to its end.
         assert_eq!(read("g many\n").expect_err("no number"), "line 1: `many` is no number");
     }

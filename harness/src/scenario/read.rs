@@ -21,13 +21,12 @@ impl Scenario {
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Problems> {
         let path = path.as_ref();
         let shown = path.display().to_string();
+        let node = yaml::read_one(path, &shown)?;
+        let node = yaml::read_one(path, &shown)?;
         let text = std::fs::read_to_string(path).map_err(|error| {
             Problems(vec![Problem::new(&Place::new(shown.as_str(), 1), format!("cannot be read: {error}"))])
         })?;
-        checked(
-            &yaml::read_one(path, &shown)?,
-            Source { path, shown: &shown, text, of_file: true, world: None },
-        )
+        checked(&node, Source { path, shown: &shown, text, of_file: true, world: None })
     }
 
     /// As [`Scenario::from_file`], from a text; a world that it names by path is taken from `folder`.
