@@ -173,7 +173,8 @@ impl Prometheus {
         };
         let params = [("query", query), ("time", at)];
         let url = reqwest::Url::parse_with_params(&format!("{base}/api/v1/query"), params);
-        let url = url.map_err(|error| format!("`{base}` is no address: {error}"))?;
+        // Not the address itself: it may hold a password, and this gets into reports.
+        let url = url.map_err(|error| format!("its `url` is no address: {error}"))?;
         match self {
             Self::At { client, .. } => {
                 let answer = client.get(url).send().await.map_err(|error| chain(&error))?;

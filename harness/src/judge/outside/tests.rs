@@ -75,3 +75,14 @@ async fn nobody_there_is_told() {
     let opinion = opinion(&run, &calls(), &by).await;
     assert!(opinion.theirs.is_none() && opinion.note.contains("127.0.0.1:1"), "{opinion:?}");
 }
+
+#[tokio::test]
+async fn a_password_in_its_address_is_told_to_nobody() {
+    let run = Run::new(|_| WELL);
+    run.healthy_mesh();
+    for address in ["http://ann:canary@127.0.0.1:1", "http://ann:canary@127.0.0.1:port"] {
+        let opinion = opinion(&run, &calls(), &Prometheus::at(address).unwrap()).await;
+        assert!(opinion.theirs.is_none() && !opinion.note.is_empty(), "{opinion:?}");
+        assert!(!format!("{opinion:?}").contains("canary"), "{opinion:?}");
+    }
+}

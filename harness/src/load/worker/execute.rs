@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use goose::goose::{GooseMethod, GooseRequest, GooseUser};
+use goose::goose::{GooseMethod, GooseRequest, GooseUser, TransactionError};
 use http::HeaderMap;
 use http::header::{COOKIE, SET_COOKIE};
 use rand::RngExt;
@@ -114,7 +114,7 @@ async fn send(
     };
     let mut request = match user.get_request_builder(&method, &step.path.fill_path(values)) {
         Ok(request) => request.timeout(step.timeout.unwrap_or(shared.plan.timeout)),
-        Err(error) => return Answer::none("other", format!("the request cannot be built: {error}")),
+        Err(error) => return Answer::not_built(*error),
     };
     request = request.header("traceparent", &ids.traceparent).header("x-request-id", &ids.request_id);
     if let Some(cookies) = cookies.cookies(&user.base_url) {
@@ -131,11 +131,11 @@ async fn send(
     let request = GooseRequest::builder().set_request_builder(request).name(step.name.as_str()).build();
     let response = match user.request(request).await {
         Ok(answer) => answer.response,
-        Err(error) => return Answer::none("other", format!("the request cannot be built: {error}")),
+        Err(error) => return Answer::not_built(*error),
     };
     let response = match response {
         Ok(response) => response,
-        Err(error) => return Answer::none(status_of(&error), chain(&error)),
+        Err(error) => return Answer::broken(error, ""),
     };
     let status = response.status().as_u16();
     let headers = response.headers().clone();
@@ -147,8 +147,8 @@ async fn send(
             Answer { status: status.to_string(), fault, detail: String::new(), headers, body }
         }
         Err(error) => {
-            let detail = format!("the answer broke off after status {status}: {}", chain(&error));
-            Answer { headers, ..Answer::none(status_of(&error), detail) }
+            let answer = Answer::broken(error, &format!("the answer broke off after status {status}: "));
+            Answer { headers, ..answer }
         }
     }
 }
@@ -162,6 +162,19 @@ impl Answer {
             detail,
             headers: HeaderMap::new(),
             body: String::new(),
+        }
+    }
+
+    /// Without the address that the error would tell: a path may hold a password, and this gets into reports.
+    fn broken(error: reqwest::Error, before: &str) -> Self {
+        let status = status_of(&error);
+        Self::none(status, format!("{before}{}", chain(&error.without_url())))
+    }
+
+    fn not_built(error: TransactionError) -> Self {
+        match error {
+            TransactionError::Reqwest(error) => Self::broken(error, "the request cannot be built: "),
+            other => Self::none("other", format!("the request cannot be built: {other}")),
         }
     }
 
