@@ -9,7 +9,7 @@
 //! Addresses are handed out in order and not again until all have been used, so that nobody meets a successor.
 //!
 //! ```ignore
-//! let slice = Slice::take()?;
+//! let (slice, passed_over) = Slice::take()?;
 //! let mut addresses = slice.addresses();
 //! let web = addresses.pod("web-7f-1")?;             // web.pod 127.64.1.1, web.app 127.64.33.1
 //! let vip = addresses.vip("web-7f-1", "catalog")?;  // the same for the same pair
@@ -28,7 +28,7 @@ mod ports;
 #[cfg(test)]
 mod tests;
 
-pub use ports::{Holder, Taken, Why, check as check_ports, of_process as listeners_of};
+pub use ports::{Holder, LeftOver, Taken, Why, check as check_ports, of_process as listeners_of};
 
 /// The second octets that runs may have.
 pub const SLICES: RangeInclusive<u8> = 64..=191;
@@ -65,9 +65,20 @@ pub struct Slice {
 }
 
 impl Slice {
-    /// Locks the first free slice of the machine.
-    pub fn take() -> Result<Self, Error> {
-        Self::take_from("meshquake-slice", SLICES)
+    /// Locks the first free slice of the machine in which nobody listens, and tells of those with somebody in them: an
+    /// Envoy there would share a port with the stranger and lose every other call to it.
+    pub fn take() -> Result<(Self, Vec<LeftOver>), Error> {
+        // Held meanwhile, so that each look finds another one.
+        let mut passed_over = Vec::new();
+        loop {
+            let slice = Self::take_from("meshquake-slice", SLICES)?;
+            match ports::left_over_in(slice.number) {
+                Some(left_over) => passed_over.push((slice, left_over)),
+                None => {
+                    return Ok((slice, passed_over.into_iter().map(|(_, left_over)| left_over).collect()));
+                }
+            }
+        }
     }
 
     fn take_from(name: &str, numbers: RangeInclusive<u8>) -> Result<Self, Error> {

@@ -114,11 +114,11 @@ impl Supervisor {
 
         let spawner = Spawner::start()?;
         spawn::adopt_orphans().map_err(io("adopt orphans"))?;
-        let slice = Slice::take()?;
+        let (slice, passed_over) = Slice::take()?;
         let addresses = slice.addresses();
         let gateway = addresses.gateway();
         net::check_ports(&wanted_ports(&objects, &config.publish, gateway))?;
-        let mut remarks = Vec::new();
+        let mut remarks: Vec<String> = passed_over.iter().map(ToString::to_string).collect();
         let mut published = Vec::new();
         let mut publish: BTreeMap<u16, Vec<SocketAddr>> = BTreeMap::new();
         for (port, host) in &config.publish {

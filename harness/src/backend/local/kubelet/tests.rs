@@ -30,7 +30,7 @@ struct World {
 async fn world(name: &str, deployment: Value) -> World {
     let folder = tempfile::tempdir().unwrap();
     let run = format!("t{}-{name}", std::process::id());
-    let slice = Slice::take().unwrap();
+    let (slice, _) = Slice::take().unwrap();
     let header = Header::of_self(&run, "test", slice.number(), folder.path()).unwrap();
     let journal = Journal::create(folder.path(), header).unwrap();
     let site = Arc::new(Site {

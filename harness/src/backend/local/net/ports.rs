@@ -70,6 +70,24 @@ fn why(wanted: SocketAddr, error: &io::Error) -> Why {
     }
 }
 
+/// Somebody who listens in a slice that no run has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOver {
+    pub slice: u8,
+    pub at: SocketAddr,
+    pub holder: Holder,
+}
+
+/// The first who listens at an address of this slice alone. Who listens on all addresses is in everybody's way.
+pub(super) fn left_over_in(slice: u8) -> Option<LeftOver> {
+    let is_there = |listener: &Listener| match listener.address.ip().to_canonical() {
+        IpAddr::V4(ip) => ip.octets()[..2] == [127, slice],
+        IpAddr::V6(_) => false,
+    };
+    let found = listeners().into_iter().find(is_there)?;
+    Some(LeftOver { slice, at: found.address, holder: found.holder() })
+}
+
 struct Listener {
     address: SocketAddr,
     uid: u32,
@@ -169,6 +187,13 @@ impl fmt::Display for Taken {
             ),
             Why::Other(error) => write!(f, "{wanted} cannot be listened on: {error}"),
         }
+    }
+}
+
+impl fmt::Display for LeftOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { slice, at, holder } = self;
+        write!(f, "127.{slice}.0.0/16 was passed over: no run has it, but {holder} listens on {at}")
     }
 }
 

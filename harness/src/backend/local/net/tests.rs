@@ -41,6 +41,22 @@ async fn a_slice_is_free_when_its_holder_was_killed() {
 }
 
 #[test]
+fn a_slice_in_which_somebody_listens_is_passed_over() {
+    let (first, _) = Slice::take().expect("a slice is free");
+    let number = first.number();
+    // Where an Envoy of a pod may have listened.
+    let left_over = TcpListener::bind((Ipv4Addr::new(127, number, 1, 1), 0)).expect("nobody listens there");
+    let at = left_over.local_addr().expect("an address");
+    drop(first);
+    let (second, passed_over) = Slice::take().expect("another slice is free");
+    assert_ne!(second.number(), number);
+    let told = passed_over.iter().find(|told| told.at == at);
+    let told = told.unwrap_or_else(|| panic!("{at} is not in {passed_over:?}")).to_string();
+    assert!(told.starts_with(&format!("127.{number}.0.0/16 was passed over: ")), "{told}");
+    assert!(told.contains(&format!("process {} ", std::process::id())), "{told}");
+}
+
+#[test]
 fn addresses_are_fresh_and_in_order() {
     let mut addresses = Addresses::new(70);
     assert_eq!(addresses.gateway(), Ipv4Addr::new(127, 70, 0, 1));
