@@ -35,7 +35,7 @@ use crate::clock::Steady;
 use crate::event::{self, Event, Events, Phase, Record};
 use crate::report;
 use crate::scenario::{Expectation, Scenario};
-use crate::verdict::{Cause, CauseKind, Outcome};
+use crate::verdict::{Cause, CauseKind, Exit, Outcome};
 pub use finished::Finished;
 use folder::Folder;
 pub use library::Error as LibraryError;
@@ -89,8 +89,29 @@ pub enum Error {
     Folder(#[from] folder::Error),
     #[error(transparent)]
     Events(#[from] event::log::Error),
-    #[error(transparent)]
-    Report(#[from] report::Error),
+    /// The run itself has ended, and everything that it did was taken back as far as `outcome` says.
+    #[error(
+        "{}no report could be written; kept are the events and samples that there was room for, and with some more room \
+         `meshquake report {}` writes the reports from them",
+        outcome.causes.iter().map(|cause| format!("{}\n", cause.text)).collect::<String>(), facts::quoted(&folder.display().to_string())
+    )]
+    Report {
+        folder: PathBuf,
+        outcome: Outcome,
+        #[source]
+        source: report::Error,
+    },
+}
+
+impl Error {
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Folder(_) | Self::Events(_) => Exit::INTERNAL,
+            // A report that is missing is no better than a run that has held.
+            Self::Report { outcome, .. } if outcome.exit() == Exit::HELD => Exit::INTERNAL,
+            Self::Report { outcome, .. } => outcome.exit(),
+        }
+    }
 }
 
 /// Runs a scenario to its end. Whatever goes wrong on the way is in the verdict; an error here means that not even
@@ -120,7 +141,12 @@ pub async fn run(
     let outcome = Outcome::of(causes);
     let (verdict, exit) = (outcome.verdict(), outcome.exit().0);
     events.emit(Event::Ended { outcome: outcome.clone(), verdict, exit });
-    let story = report::write(&folder.path)?;
+    let written = report::write(&folder.path);
+    let story = written.map_err(|source| Error::Report {
+        folder: folder.path.clone(),
+        outcome: outcome.clone(),
+        source,
+    })?;
     if let Err(error) = folder::prune(&options.reports, options.keep_runs, Some(&folder.path)) {
         tracing::warn!(%error, "old runs could not be removed");
     }

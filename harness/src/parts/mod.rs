@@ -244,6 +244,10 @@ impl Finder {
         }
         let (Some(pin), Some(cache)) = (pin, self.cache.as_deref()) else { return Ok(None) };
         let shelf = Shelf::new(cache, pin);
+        if let Err(error) = shelf.check_exec() {
+            tried.push(error.to_string());
+            return Ok(None);
+        }
         match shelf.has(pin) {
             Ok(true) => return Ok(Some(Found { remark, ..on_shelf(&shelf, pin, Origin::Cache) })),
             Ok(false) if shelf.program.exists() => {
@@ -262,6 +266,10 @@ impl Finder {
         let cache = cache.ok_or("no folder for a cache: neither XDG_CACHE_HOME nor HOME is set")?;
         let shelf = Shelf::new(cache, pin);
         let told = |error: cache::Error| error.to_string();
+        if shelf.check_exec().is_err() {
+            // It was told already; a download would be in vain.
+            return Ok(None);
+        }
         let held = shelf.hold(pin, progress).map_err(told)?;
         // Whoever held the lock before may have done the work.
         if shelf.has(pin).map_err(told)? {
@@ -308,7 +316,7 @@ impl Finder {
                 pin.pip_arguments().join(" "),
                 Shelf::new(cache, pin).parts.display()
             ),
-            format!("set XDG_CACHE_HOME to a folder that can be written and has {} free", megabytes(pin.space()))]),
+            format!("set XDG_CACHE_HOME to a folder that can be written, starts programs and has {} free", megabytes(pin.space()))]),
         }
         Error::Unobtainable { title: pin.title(), tried, ways }
     }

