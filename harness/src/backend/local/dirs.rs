@@ -116,6 +116,24 @@ impl Dirs {
         self.private(&self.state.join("logs").join(id), "XDG_STATE_HOME")
     }
 
+    /// Removes the oldest logs of worlds that are over, beyond so many. What cannot be removed stays.
+    pub fn prune_logs(&self, keep: usize) {
+        let is_over = |path: &PathBuf| {
+            let journal =
+                path.file_name().map(|run| self.state.join("runs").join(run).with_extension("journal"));
+            journal.is_some_and(|journal| !journal.exists())
+        };
+        let written = |path: &PathBuf| fs::metadata(path).and_then(|found| found.modified()).ok();
+        let entries = fs::read_dir(self.state.join("logs")).into_iter().flatten().flatten();
+        let mut over: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_over).collect();
+        over.sort_by_key(|path| std::cmp::Reverse(written(path)));
+        for path in over.iter().skip(keep) {
+            if let Err(error) = fs::remove_dir_all(path) {
+                tracing::warn!(path = %path.display(), %error, "old logs could not be removed");
+            }
+        }
+    }
+
     /// Where clusters that we made are noted, created.
     pub fn clusters(&self) -> Result<PathBuf, Error> {
         self.private(&self.state, "XDG_STATE_HOME")?;
@@ -190,6 +208,22 @@ mod tests {
 
     fn mode(path: &Path) -> u32 {
         fs::metadata(path).expect("it exists").mode() & 0o777
+    }
+
+    #[test]
+    fn old_logs_go_and_those_of_worlds_that_are_there_stay() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let dirs = dirs(&[("HOME", home.path())]).expect("known");
+        let names = ["a", "b", "c", "d"];
+        for (name, age) in names.into_iter().zip([400, 300, 200, 100]) {
+            let logs = dirs.logs(name).expect("made");
+            let written = std::time::SystemTime::now() - std::time::Duration::from_secs(age);
+            fs::File::open(logs).and_then(|logs| logs.set_modified(written)).expect("aged");
+        }
+        fs::write(dirs.runs().expect("made").join("a.journal"), "").expect("written");
+        dirs.prune_logs(2);
+        let left = names.map(|name| dirs.state.join("logs").join(name).is_dir());
+        assert_eq!(left, [true, false, true, true]);
     }
 
     #[test]

@@ -20,6 +20,9 @@ use super::spawn::Spawner;
 use super::store::kind::EVENT;
 use super::store::{Key, Store, draft};
 
+/// Kubernetes forgets events after an hour, we the oldest of so many.
+const MOST_EVENTS: usize = 1000;
+
 /// How time passes in this world. The defaults are those of Kubernetes and Istio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Settings {
@@ -104,8 +107,22 @@ impl Site {
             let object = Object { value: event, places: Places::new(Place::new("meshquake", 1)) };
             draft.create(key.clone(), object, "kubelet")
         });
-        if let Err(error) = counted {
-            tracing::warn!(%error, "an event was not noted");
+        match counted {
+            Ok(_) => self.forget_oldest_event(),
+            Err(error) => tracing::warn!(%error, "an event was not noted"),
+        }
+    }
+
+    /// A world may be up for weeks, and every killed pod leaves some.
+    fn forget_oldest_event(&self) {
+        let events = self.store.all(&EVENT);
+        if events.len() <= MOST_EVENTS {
+            return;
+        }
+        let oldest = events.iter().min_by_key(|event| event.value()["lastTimestamp"].as_str());
+        let key = oldest.map(|event| Key::new(&EVENT, event.object.namespace(), event.object.name()));
+        if let Some(Err(error)) = key.map(|key| self.store.transact(|draft| draft.delete(&key))) {
+            tracing::warn!(%error, "an old event was not forgotten");
         }
     }
 }

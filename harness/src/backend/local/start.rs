@@ -72,6 +72,9 @@ pub struct Up {
     pub settings: Settings,
 }
 
+/// Of so many worlds that are over the logs are kept, as many as runs are.
+const KEPT_LOGS: usize = 20;
+
 /// A supervisor that this process has started.
 #[derive(Debug)]
 pub struct Started {
@@ -94,7 +97,9 @@ pub fn run_id() -> String {
 pub async fn start(up: Up) -> Result<Started, Error> {
     let program = program()?;
     let run = run_id();
-    let log = Dirs::from_env()?.logs(&run)?.join("supervisor.log");
+    let dirs = Dirs::from_env()?;
+    let log = dirs.logs(&run)?.join("supervisor.log");
+    dirs.prune_logs(KEPT_LOGS);
     let failed = |source| Error::Start { program: program.clone(), source };
     let errors = std::fs::File::create(&log).map_err(failed)?;
     let mut child = Command::new(&program)
