@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use meshquake::backend::local::journal::{Journal, Reading};
 use meshquake::event::{ActionStep, Event, Phase, Record};
+use meshquake::problem::Place;
+use meshquake::world::{self, build};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -28,9 +30,23 @@ pub const AFTERLIFE: Duration = Duration::from_secs(2);
 pub fn cannot_run() -> bool {
     let missing = support::no_envoy();
     if let Some(why) = &missing {
-        let _unread = writeln!(std::io::stderr(), "skipped: {why}");
+        skipped(why);
     }
     missing.is_some()
+}
+
+/// Says past the capture of the test harness why a test is not run.
+pub fn skipped(why: &str) {
+    let _unread = writeln!(std::io::stderr(), "skipped: {why}");
+}
+
+/// The folder of the built shop, for worlds that are copies outside of the workspace.
+pub fn shop_folder() -> PathBuf {
+    let world =
+        world::World::load("pinning", None, &support::root(), &Place::new("here", 1)).expect("a good world");
+    let images = build::build(&world, &mut |_| {}).expect("the shop builds");
+    let program = PathBuf::from(&images["meshquake/shop:dev"].command[0]);
+    program.parent().expect("a folder").to_owned()
 }
 
 /// Folders of one test. When it ends, whatever it has left running is killed.
@@ -214,6 +230,12 @@ pub struct World {
 }
 
 impl World {
+    /// R of the 127.R.0.0/16 in which it is.
+    pub fn slice(&self) -> u8 {
+        let number = self.address.split('.').nth(1).and_then(|number| number.parse().ok());
+        number.expect("an address in a slice, or on localhost where nobody else has the port")
+    }
+
     /// The status that a request through the gateway gets.
     pub fn answers(&self) -> Result<u16, String> {
         status(&self.address)
@@ -358,6 +380,15 @@ impl Process {
             let mark = environment.split(' ').find_map(|word| word.strip_prefix("MESHQUAKE_RUN="));
             Self { pid, command: read("cmdline"), run: mark.map(str::to_owned), environment }
         })
+    }
+
+    /// Whether this is among its arguments or in its environment.
+    pub fn knows(&self, word: &str) -> bool {
+        self.command.contains(word) || self.environment.contains(word)
+    }
+
+    pub fn signal(&self, signal: Signal) -> bool {
+        Pid::from_raw(self.pid).is_some_and(|pid| kill_process(pid, signal).is_ok())
     }
 
     pub fn kill(&self) {

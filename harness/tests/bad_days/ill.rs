@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::bed::{AFTERLIFE, Bed, cannot_run};
 use crate::until::until;
 
-const OBJECTS: &str = r#"
+pub const OBJECTS: &str = r#"
 apiVersion: v1
 kind: Namespace
 metadata: {name: ill, labels: {istio-injection: enabled}}

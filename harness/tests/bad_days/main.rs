@@ -32,5 +32,28 @@ mod contended;
 // Changes of a world that is up which do not go as meant.
 mod changed;
 
+// A disk that runs full in the middle of a run.
+mod full;
+
+// The time of day is set in the middle of a run.
+mod clocks;
+
+// Everything stands still for a while, as on a laptop that sleeps.
+mod asleep;
+
+// No home, no place for what is fetched, nothing to fetch it with.
+mod homeless;
+
+// Secrets, and what other users of the machine can reach; threads that are such a user.
+mod nobody;
+mod private;
+
+// Run after run, and what is left of them.
+mod soak;
+
 // The bench, as the program does it, and Ctrl-C in the middle of it.
 mod measured;
+
+// Changed files of every kind, by the thousand: read or refused, soon and with a place.
+mod fuzzed;
+mod mutation;

@@ -28,7 +28,7 @@ objectives:
 "#;
 
 /// A bed with a copy of the pinning world in which these texts were replaced: file, old, new.
-fn with_world(changes: &[(&str, &str, &str)]) -> Bed {
+pub fn with_world(changes: &[(&str, &str, &str)]) -> Bed {
     let bed = Bed::new();
     copy(&support::root().join("services/deploy/pinning"), &bed.path("pinning"));
     for (file, old, new) in changes {
@@ -40,7 +40,7 @@ fn with_world(changes: &[(&str, &str, &str)]) -> Bed {
     bed
 }
 
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder").map(|entry| entry.expect("an entry").path()) {
         let target = to.join(entry.file_name().expect("a name"));

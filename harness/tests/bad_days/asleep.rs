@@ -1,0 +1,64 @@
+//! A laptop that sleeps in the middle of a fault: everything of a run stands still for a while, and goes on.
+
+use std::time::{Duration, Instant};
+
+use meshquake::event::{ActionStep, Event};
+use rustix::process::Signal;
+
+use crate::bed::{AFTERLIFE, Bed, PATIENCE, Process, cannot_run};
+use crate::support;
+use crate::until::until;
+
+/// The fault ends while everything sleeps.
+const SCENARIO: &str = r#"
+apiVersion: meshquake/v1
+kind: Scenario
+name: nap
+about: A fault under load.
+seed: 7
+world: {use: WORLD}
+load: {journey: chain, rate: 30/s, for: 12s, warm-up: 200ms}
+timeline:
+  - at: 1s
+    for: 5s
+    abort: {service: microservice-c, status: 503, share: 50%}
+objectives:
+  - name: a part of the requests gets through
+    during: {success: {journey: chain}, at-least: 20%, min-samples: 10}
+"#;
+
+/// Longer than a load worker may be silent, and than the fault lasts.
+const NAP: Duration = Duration::from_secs(7);
+
+#[test]
+fn a_laptop_that_sleeps_during_a_fault() {
+    if cannot_run() {
+        return;
+    }
+    let _alone = support::under_load();
+    let bed = Bed::new();
+    let mut run = bed.run("run", SCENARIO, &[]);
+    run.wait_for_proof();
+    let sleepers = bed.processes();
+    // Client, supervisor, warden, load worker, six apps and seven Envoys.
+    assert!(sleepers.len() >= 17, "{sleepers:?}");
+    let all = |signal| sleepers.iter().filter(|process| Process::signal(process, signal)).count();
+    assert_eq!(all(Signal::STOP), sleepers.len());
+    let began = Instant::now();
+    until("the end of the nap", PATIENCE, || match began.elapsed() {
+        slept if slept >= NAP => Ok(()),
+        slept => Err(format!("{slept:?}")),
+    });
+    assert_eq!(all(Signal::CONT), sleepers.len());
+
+    let status = run.end(PATIENCE);
+    // What was measured then says nothing about the system, and that is no failure of it.
+    assert_eq!(status.code(), Some(11), "{status}\n{}", run.said());
+    let verified =
+        |event: &Event| matches!(event, Event::Action { step: ActionStep::UndoVerified { .. }, .. });
+    assert!(run.events().iter().any(verified), "no undo in {:#?}", run.events());
+    let folder = run.folder().expect("a run has a folder");
+    let report = std::fs::read_to_string(folder.join("report.md")).expect("a report");
+    assert!(report.contains("stood still for"), "{report}");
+    bed.only_left(&[], AFTERLIFE);
+}

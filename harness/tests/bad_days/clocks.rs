@@ -1,0 +1,143 @@
+//! The time of day is set in the middle of a run: by a minute forwards, then by two backwards.
+//!
+//! The machine's own clock belongs to others, so it is the program's that is set: by a library that is loaded before all
+//! others and answers in the C library's place.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use meshquake::event::{Event, Phase};
+use meshquake::verdict::Verdict;
+
+use crate::bed::{AFTERLIFE, Bed, PATIENCE, Run, cannot_run, skipped};
+use crate::support;
+
+/// Adds to the time of day what the first line of a file says, in seconds.
+const CLOCK: &str = r#"
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    int result = syscall(SYS_clock_gettime, clock, time);
+    const char *path = getenv("OFFSET");
+    if (result == 0 && clock == CLOCK_REALTIME && path) {
+        long offset = 0;
+        FILE *file = fopen(path, "r");
+        if (file) {
+            if (fscanf(file, "%ld", &offset) != 1) offset = 0;
+            fclose(file);
+        }
+        time->tv_sec += offset;
+    }
+    return result;
+}
+"#;
+
+const SCENARIO: &str = r#"
+apiVersion: meshquake/v1
+kind: Scenario
+name: clock
+about: A fault that is gone as soon as it is taken back, whatever the time of day is by then.
+seed: 7
+world: {use: WORLD}
+load: {journey: chain, rate: 30/s, for: 10s, warm-up: 500ms}
+steady:
+  - {success: {journey: chain}, at-least: 100%}
+timeline:
+  - at: 3s
+    for: 4s
+    abort: {service: microservice-c, status: 503, share: 50%}
+guards:
+  - {promql: 'sum(rate(meshquake_load_requests_total{outcome="failed"}[2s]))', above: 100, for: 2s}
+objectives:
+  - name: all is well before
+    before: {success: {journey: chain}, at-least: 100%, min-samples: 20}
+  - name: a part of the requests gets through
+    during: {success: {journey: chain}, at-least: 10%, min-samples: 20}
+  - name: all is well after
+    after: {success: {journey: chain}, at-least: 100%, min-samples: 20}
+"#;
+
+#[test]
+fn the_time_of_day_is_set_during_a_run() {
+    if cannot_run() {
+        return;
+    }
+    let bed = Bed::new();
+    let Some(library) = library(&bed) else { return };
+    let offset = bed.write("offset", "0\n");
+    let _alone = support::under_load();
+    let mut run = bed.run_with("run", SCENARIO, &[], |command| {
+        command.env("LD_PRELOAD", &library).env("OFFSET", &offset);
+    });
+    // The worker gets its start by then, or has got it.
+    run.wait_for_phase(Phase::WarmUp);
+    set(&offset, 60);
+    run.wait_for_proof();
+    set(&offset, -60);
+    ended_well(&bed, &mut run);
+    let held = |event: &&Event| matches!(event, Event::Judged(judged) if judged.verdict == Verdict::Held);
+    assert_eq!(run.events().iter().filter(held).count(), 3, "{}", run.said());
+}
+
+/// Between the run's beginning and the load's, when the worker is only told when to begin.
+#[test]
+fn the_time_of_day_is_set_before_the_load_begins() {
+    if cannot_run() {
+        return;
+    }
+    let bed = Bed::new();
+    let Some(library) = library(&bed) else { return };
+    let offset = bed.write("offset", "0\n");
+    let _alone = support::under_load();
+    let mut run = bed.run_with("run", crate::killed::SHORT, &[], |command| {
+        command.env("LD_PRELOAD", &library).env("OFFSET", &offset);
+    });
+    run.wait_for_phase(Phase::Up);
+    set(&offset, -60);
+    ended_well(&bed, &mut run);
+}
+
+fn set(offset: &Path, seconds: i64) {
+    // In one step: whoever reads it finds the one or the other.
+    let new = offset.with_extension("new");
+    fs::write(&new, format!("{seconds}\n"))
+        .and_then(|()| fs::rename(&new, offset))
+        .expect("the clock is set");
+}
+
+/// With its verdict, all moments between its beginning and its end, and nothing left.
+fn ended_well(bed: &Bed, run: &mut Run) {
+    let status = run.end(PATIENCE);
+    // A machine too busy for the load says so, and that is no failure here.
+    let is_busy = status.code() == Some(11) && run.said().contains("the load generator was the bottleneck");
+    assert!(status.code() == Some(0) || is_busy, "{status}\n{}", run.said());
+    let times = run.records().iter().map(|record| record.at).collect::<Vec<_>>();
+    let began = times.first().copied().unwrap_or_default();
+    let limit = i64::try_from(PATIENCE.as_millis()).expect("a short time");
+    assert!(times.iter().all(|at| (began..began + limit).contains(at)), "{times:?}");
+    bed.only_left(&[], AFTERLIFE);
+}
+
+/// The library, built by the compiler that this workspace needs in any case.
+fn library(bed: &Bed) -> Option<PathBuf> {
+    let source = bed.write("clock.c", CLOCK);
+    let library = bed.path("clock.so");
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).output();
+    match built {
+        Ok(built) if built.status.success() => Some(library),
+        Ok(built) => {
+            skipped(&format!("no library can be built here: {}", String::from_utf8_lossy(&built.stderr)));
+            None
+        }
+        Err(error) => {
+            skipped(&format!("no `cc` here: {error}"));
+            None
+        }
+    }
+}
