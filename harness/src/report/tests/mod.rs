@@ -44,6 +44,29 @@ fn the_fixtures_are_what_the_builder_makes() {
     }
 }
 
+/// The samples that are shown to whoever has no run yet: real ones, whose reports are what their events make today.
+/// `MESHQUAKE_BLESS=1` writes them anew.
+#[test]
+fn the_samples_are_what_their_events_make() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../reports/sample");
+    for name in ["held", "failed"] {
+        let own = folder.join(name);
+        let story = Story::read(&own.join(EVENTS)).unwrap();
+        assert_eq!(story.verdict.word(), name);
+        if std::env::var_os("MESHQUAKE_BLESS").is_some() {
+            write(&own).unwrap();
+        }
+        for (file, text) in render(&story) {
+            let path = own.join(file);
+            let kept = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(kept == text, "{} differs: set MESHQUAKE_BLESS=1 once", path.display());
+            for private in ["/home/", "/root", "/tmp/", "/work/"] {
+                assert!(!text.contains(private), "{} tells of {private}", path.display());
+            }
+        }
+    }
+}
+
 /// Writes all reports where they can be looked at: `MESHQUAKE_LOOK=/folder cargo test -p meshquake look`.
 #[test]
 fn every_run_can_be_written_into_its_folder_twice_with_equal_bytes() {
