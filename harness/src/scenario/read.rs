@@ -22,7 +22,6 @@ impl Scenario {
         let path = path.as_ref();
         let shown = path.display().to_string();
         let node = yaml::read_one(path, &shown)?;
-        let node = yaml::read_one(path, &shown)?;
         let text = std::fs::read_to_string(path).map_err(|error| {
             Problems(vec![Problem::new(&Place::new(shown.as_str(), 1), format!("cannot be read: {error}"))])
         })?;

@@ -52,8 +52,9 @@ fn a_laptop_that_sleeps_during_a_fault() {
     assert_eq!(all(Signal::CONT), sleepers.len());
 
     let status = run.end(PATIENCE);
-    // What was measured then says nothing about the system, and that is no failure of it.
-    assert_eq!(status.code(), Some(11), "{status}\n{}", run.said());
+    // All that was due meanwhile is sent at once on waking, which may well break an objective; the report says what that
+    // is worth.
+    assert!(matches!(status.code(), Some(10 | 11)), "{status}\n{}", run.said());
     let verified =
         |event: &Event| matches!(event, Event::Action { step: ActionStep::UndoVerified { .. }, .. });
     assert!(run.events().iter().any(verified), "no undo in {:#?}", run.events());
