@@ -45,12 +45,12 @@ name: clock
 about: A fault that is gone as soon as it is taken back, whatever the time of day is by then.
 seed: 7
 world: {use: WORLD}
-load: {journey: chain, rate: 30/s, for: 10s, warm-up: 500ms}
+load: {journey: chain, rate: 30/s, for: 14s, warm-up: 500ms}
 steady:
   - {success: {journey: chain}, at-least: 100%}
 timeline:
   - at: 3s
-    for: 4s
+    for: 8s
     abort: {service: microservice-c, status: 503, share: 50%}
 guards:
   - {promql: 'sum(rate(meshquake_load_requests_total{outcome="failed"}[2s]))', above: 100, for: 2s}
