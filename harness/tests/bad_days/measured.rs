@@ -76,8 +76,9 @@ fn calls_are_counted_through_sidecars_and_past_them_and_beside_the_generators_of
         let quantile = name.split('-').nth(1).expect("the quantile is in the name");
         let at = |way: &str| part(&format!("{quantile} {way}")).map(|part| part.samples[0]);
         let (through, past) = (at("through both sidecars"), at("past them"));
-        let added = through.zip(past).map(|(through, past)| through - past);
-        assert_eq!(figure.samples.first().copied(), added, "{said}");
+        let added = through.zip(past).map(|(through, past)| through - past).expect("both were measured");
+        // A number that went through a file may differ in its last digit.
+        assert!((figure.samples[0] - added).abs() < 1e-9, "{:?}, {added}: {said}", figure.samples);
     }
     let ours = report.figure("closed-loop").expect("it is declared");
     assert!(ours.samples.len() == 1 && ours.samples[0] > 0.0, "{said}");
