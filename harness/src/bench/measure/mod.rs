@@ -15,6 +15,8 @@ mod scraping;
 mod up_down;
 mod workers;
 
+use futures::future::LocalBoxFuture;
+
 use super::{Bench, Error, Figure};
 use crate::backend::Choice;
 
@@ -126,22 +128,23 @@ impl Measure {
         }
     }
 
-    pub(super) async fn take(self, bench: &Bench<'_>) -> Result<Vec<Figure>, Error> {
+    /// Takes it. On the heap: all of them together are too much for the stack of a test's thread.
+    pub(super) fn take<'b>(self, bench: &'b Bench<'_>) -> LocalBoxFuture<'b, Result<Vec<Figure>, Error>> {
         match self {
-            Measure::FromNothing => from_nothing::take(bench).await,
-            Measure::UpDown => up_down::take(bench).await,
-            Measure::ChangedImage => changed_image::take(bench).await,
-            Measure::Run => run::take(bench).await,
-            Measure::Change => change::take(bench).await,
-            Measure::Requests => requests::take(bench).await,
-            Measure::Workers => workers::take(bench).await,
-            Measure::Scraping => scraping::take(bench).await,
-            Measure::Memory => memory::take(bench).await,
-            Measure::Added => added::take(bench).await,
-            Measure::Load => load::take(bench).await,
-            Measure::ClosedLoop => closed_loop::take(bench).await,
-            Measure::Killed => killed::take(bench).await,
-            Measure::Growth => growth::take(bench).await,
+            Measure::FromNothing => Box::pin(from_nothing::take(bench)),
+            Measure::UpDown => Box::pin(up_down::take(bench)),
+            Measure::ChangedImage => Box::pin(changed_image::take(bench)),
+            Measure::Run => Box::pin(run::take(bench)),
+            Measure::Change => Box::pin(change::take(bench)),
+            Measure::Requests => Box::pin(requests::take(bench)),
+            Measure::Workers => Box::pin(workers::take(bench)),
+            Measure::Scraping => Box::pin(scraping::take(bench)),
+            Measure::Memory => Box::pin(memory::take(bench)),
+            Measure::Added => Box::pin(added::take(bench)),
+            Measure::Load => Box::pin(load::take(bench)),
+            Measure::ClosedLoop => Box::pin(closed_loop::take(bench)),
+            Measure::Killed => Box::pin(killed::take(bench)),
+            Measure::Growth => Box::pin(growth::take(bench)),
         }
     }
 
