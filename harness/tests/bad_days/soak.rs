@@ -34,14 +34,17 @@ objectives:
 /// the killed pod, and what an allocator keeps.
 const KIB_A_RUN: u64 = 1500;
 /// What the history may take in all, and what differs by chance.
-const KIB_IN_ALL: u64 = 60_000;
+const KIB_IN_ALL: u64 = 40_000;
+/// From so many runs on the history has been full for as long as it took to fill it.
+const LONG: usize = 160;
+/// What the supervisor's memory may differ by from one quarter of a long soak to the next.
+const KIB_BY_CHANCE: u64 = 3_000;
 
 #[test]
 fn run_after_run_leaves_nothing() {
     if cannot_run() {
         return;
     }
-    let _alone = support::under_load();
     let asked = std::env::var("MESHQUAKE_SOAK_RUNS").ok();
     let runs: u64 = asked.map_or(2, |runs| runs.parse().expect("MESHQUAKE_SOAK_RUNS is a number"));
     let bed = Bed::new();
@@ -51,9 +54,12 @@ fn run_after_run_leaves_nothing() {
     // Whatever is made once is there after one run.
     both(&bed, &world, 0);
     let before = left(&bed, &world, pods);
+    let mut memory = Vec::new();
     for number in 1..=runs {
         both(&bed, &world, number);
+        memory.push(left(&bed, &world, pods)["KiB of the supervisor"]);
     }
+    grows_no_more(&memory);
     let after = left(&bed, &world, pods);
     for (what, count) in &before {
         let (count, now) = (*count, after[what]);
@@ -74,6 +80,7 @@ fn run_after_run_leaves_nothing() {
 
 /// A run in the world that stays, and one in a world of its own.
 fn both(bed: &Bed, world: &World, number: u64) {
+    let _alone = support::under_load();
     for more in [&["--world-up", world.id.as_str()][..], &[]] {
         let mut run = bed.run_with("run", SCENARIO, more, |command| {
             command.env("TMPDIR", bed.path("t"));
@@ -84,6 +91,18 @@ fn both(bed: &Bed, world: &World, number: u64) {
     }
     bed.only_left(&[world], AFTERLIFE);
     world.answers_well(3);
+}
+
+/// Its memory after each run: once the history is full, it is as large as before.
+fn grows_no_more(memory: &[u64]) {
+    let quarter = memory.len() / 4;
+    if memory.len() < LONG {
+        return;
+    }
+    let mean = |of: &[u64]| of.iter().sum::<u64>() / of.len() as u64;
+    let (third, last) = (mean(&memory[quarter * 2..quarter * 3]), mean(&memory[quarter * 3..]));
+    assert!(last <= third + KIB_BY_CHANCE, "KiB of the supervisor: {third}, then {last}: {memory:?}");
+    eprintln!("KiB of the supervisor after each run: {memory:?}");
 }
 
 /// What there is of everything that could be left, by what it is.

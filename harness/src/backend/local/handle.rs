@@ -6,6 +6,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use futures::stream::{self, StreamExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
@@ -36,6 +37,8 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long it may take to end.
 const DOWN_LIMIT: Duration = Duration::from_secs(10);
+/// So many sidecars are asked at once.
+const AT_ONCE: usize = 8;
 /// How long a dead address may take to refuse.
 const REFUSAL: Duration = Duration::from_millis(250);
 
@@ -200,17 +203,38 @@ impl Local {
         None
     }
 
+    /// Addresses of all endpoints that any sidecar lists.
     pub async fn members(&self) -> Result<BTreeSet<String>, String> {
-        let places = self.verbs.targets().await.map_err(|error| chain(&error))?;
+        let asked = stream::iter(self.sidecars().await?).map(|socket| async {
+            let listed = match Admin::new(&socket) {
+                Ok(admin) => admin.endpoints().await,
+                Err(error) => Err(error),
+            };
+            (socket, listed)
+        });
+        let answers: Vec<_> = asked.buffer_unordered(AT_ONCE).collect().await;
         let mut members = BTreeSet::new();
-        for admin in places.into_iter().filter(|place| place.ready).filter_map(|place| place.admin) {
-            // A sidecar that dies while it is asked lists nobody any more.
-            let Ok(admin) = Admin::new(&admin) else { continue };
-            if let Ok(clusters) = admin.clusters().await {
-                members.extend(hosts(&clusters));
+        let mut silent = Vec::new();
+        for (socket, listed) in answers {
+            match listed {
+                Ok(listed) => members.extend(listed),
+                Err(error) => silent.push((socket, error)),
+            }
+        }
+        if !silent.is_empty() {
+            // One that died while it was asked lists nobody any more; of one that lives nothing is known.
+            let alive = self.sidecars().await?;
+            if let Some((_, error)) = silent.iter().find(|(socket, _)| alive.contains(socket)) {
+                return Err(chain(error));
             }
         }
         Ok(members)
+    }
+
+    /// The admin sockets of ready pods and gateways.
+    async fn sidecars(&self) -> Result<BTreeSet<PathBuf>, String> {
+        let places = self.verbs.targets().await.map_err(|error| chain(&error))?;
+        Ok(places.into_iter().filter(|place| place.ready).filter_map(|place| place.admin).collect())
     }
 
     pub async fn write_down(&self, undo: &Undo) -> Result<u64, String> {
@@ -331,15 +355,6 @@ fn ways_in(status: &Status) -> Result<(String, Vec<String>), String> {
     let inside = urls.iter().find(|url| !url.contains("//127.0.0.1:")).or(urls.first());
     let entry = inside.cloned().ok_or("the world publishes no port of a gateway, so no load can enter")?;
     Ok((entry, urls))
-}
-
-/// Addresses of endpoints in an Envoy's list of clusters.
-fn hosts(clusters: &serde_json::Value) -> Vec<String> {
-    let statuses = clusters["cluster_statuses"].as_array().into_iter().flatten();
-    let hosts = statuses.flat_map(|status| status["host_statuses"].as_array().into_iter().flatten());
-    hosts
-        .filter_map(|host| host["address"]["socket_address"]["address"].as_str().map(str::to_owned))
-        .collect()
 }
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {

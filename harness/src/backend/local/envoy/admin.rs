@@ -1,10 +1,13 @@
 //! Asking a running Envoy, over its admin socket.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{Client, Method, StatusCode};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::nearby;
@@ -69,8 +72,10 @@ impl Admin {
     }
 
     /// Clusters and the health and membership of their endpoints.
-    pub async fn clusters(&self) -> Result<Value, Error> {
-        self.json("/clusters?format=json").await
+    pub async fn endpoints(&self) -> Result<BTreeSet<String>, Error> {
+        let clusters: Clusters = self.json("/clusters?format=json").await?;
+        let hosts = clusters.cluster_statuses.into_iter().flat_map(|cluster| cluster.host_statuses);
+        Ok(hosts.filter_map(|host| Some(host.address.socket_address?.address)).collect())
     }
 
     /// Listeners and the addresses to which they are bound.
@@ -94,7 +99,7 @@ impl Admin {
         self.check(path, status, body).map(|_| ())
     }
 
-    async fn json(&self, path: &str) -> Result<Value, Error> {
+    async fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
         let body = self.get(path).await?;
         serde_json::from_slice(&body).map_err(|source| Error::NotJson {
             socket: self.socket.clone(),
@@ -128,4 +133,33 @@ impl Admin {
         let status = response.status();
         Ok((status, response.bytes().await.map_err(unreachable)?))
     }
+}
+
+/// The few words that count of a list that tells much of each endpoint, in large worlds megabytes.
+#[derive(Deserialize)]
+struct Clusters {
+    #[serde(default)]
+    cluster_statuses: Vec<Cluster>,
+}
+
+#[derive(Deserialize)]
+struct Cluster {
+    #[serde(default)]
+    host_statuses: Vec<Endpoint>,
+}
+
+#[derive(Deserialize)]
+struct Endpoint {
+    address: Address,
+}
+
+#[derive(Deserialize)]
+struct Address {
+    /// The control plane is reached by a pipe.
+    socket_address: Option<SocketAddress>,
+}
+
+#[derive(Deserialize)]
+struct SocketAddress {
+    address: String,
 }

@@ -29,9 +29,9 @@ use crate::world::Written;
 /// The annotation in which the places of an object travel over the API: a JSON object from pointer to `file:line`.
 pub const PLACES: &str = "meshquake.dev/places";
 
-/// Changes kept for watchers, each with its objects: a world of 120 pods starts with fewer. A watcher that is further
-/// behind must list again.
-const HISTORY: usize = 2_000;
+/// Changes kept for watchers, each with its objects, which take some 20 KB. A watcher that is further behind must list
+/// again.
+const HISTORY: usize = 1_000;
 
 /// What an object is found by.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

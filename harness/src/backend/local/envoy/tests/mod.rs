@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use envoy_types::pb::envoy::config::cluster::v3::Cluster;
 use envoy_types::pb::envoy::config::core::v3::{
@@ -59,22 +59,18 @@ async fn starts_answers_changes_and_ends() {
     assert_eq!(get(&client, port).await, (200, "one".into()));
 
     // Each change is there for the next request once it has been acknowledged, on the connection that is open.
-    let mut times = Vec::new();
     for round in 0..50 {
         let text = format!("round {round}");
-        let began = Instant::now();
         plane.set(&envoy, speaker(&text)).await;
-        times.push(began.elapsed());
         assert_eq!(get(&client, port).await, (200, text));
     }
-    times.sort();
-    assert!(times[25] < Duration::from_millis(100), "median until a change is acknowledged: {:?}", times[25]);
 
     let stats = String::from_utf8(envoy.admin.stats().await.unwrap().to_vec()).unwrap();
     assert!(stats.contains("envoy_server_live"), "{stats}");
     assert!(stats.lines().count() < 400, "the list of statistics is short: {}", stats.lines().count());
     assert!(envoy.admin.config_dump().await.unwrap()["configs"].is_array());
-    assert!(envoy.admin.clusters().await.unwrap()["cluster_statuses"].is_array());
+    let listed = envoy.admin.endpoints().await.unwrap();
+    assert!(listed.iter().all(|address| address.starts_with("127.")), "{listed:?}");
 
     envoy.admin.drain().await.unwrap();
     assert!(matches!(envoy.admin.ready().await.unwrap(), Readiness::NotReady(_)));
