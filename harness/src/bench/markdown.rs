@@ -136,7 +136,7 @@ mod tests {
 
         > **Warning:** the machine was not quiet after the last figure: others took 20 % of the processors
 
-        > **Warning:** while \`up\` was measured, the machine's host gave 8 % of the time to others
+        > **Warning:** the machine's host gave time to others while this was measured: 8 % of up
 
         | | figure | median | p95 | largest | limit | samples |
         | --- | --- | ---: | ---: | ---: | --- | ---: |

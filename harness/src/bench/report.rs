@@ -1,5 +1,6 @@
 //! A report as a file: every figure with its raw samples, the machine, and what took part.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -84,14 +85,16 @@ impl Report {
                 .iter_mut()
                 .for_each(|warning| warning.push_str("; a cluster that is there counts as well"));
         }
+        let mut stolen: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for figure in &self.figures {
-            if let Some(stolen) = figure.stolen.filter(|stolen| machine::is_much_stolen(*stolen)) {
-                warnings.push(format!(
-                    "while `{}` was measured, the machine's host gave {:.0} % of the time to others",
-                    figure.name,
-                    stolen * 100.0
-                ));
+            if let Some(share) = figure.stolen.filter(|share| machine::is_much_stolen(*share)) {
+                stolen.entry(format!("{:2.0} %", share * 100.0)).or_default().push(&figure.name);
             }
+        }
+        if !stolen.is_empty() {
+            let shares = stolen.iter().map(|(share, names)| format!("{} of {}", share.trim(), names.join(", ")));
+            let shares = shares.collect::<Vec<_>>().join("; ");
+            warnings.push(format!("the machine's host gave time to others while this was measured: {shares}"));
         }
         warnings
     }

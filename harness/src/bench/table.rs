@@ -61,7 +61,7 @@ mod tests {
 
         warning: the machine was not quiet after the last figure: others took 20 % of the processors
 
-        warning: while `up` was measured, the machine's host gave 8 % of the time to others
+        warning: the machine's host gave time to others while this was measured: 8 % of up
 
         1 of 2 figures with a limit keep it; missed: down; not measured: run
         "#);
