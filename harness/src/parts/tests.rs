@@ -1,7 +1,7 @@
 //! A part is looked for on a private PATH with a private cache; `pip` there is a script, a double for its failures.
 
 use std::cell::RefCell;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io::Write;
 use std::time::Instant;
 
@@ -51,8 +51,7 @@ impl Bench {
 
     fn program(&self, name: &str, text: &str) -> PathBuf {
         let path = self.folder.path().join("bin").join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        fake::program(&path, text);
         path
     }
 

@@ -3,6 +3,8 @@
 //! Each test has folders of its own for state, sockets and reports, so none sees another's journals. Where worlds
 //! cannot run, a test prints why and passes; `MESHQUAKE_REQUIRE=envoy` makes that a failure.
 
+#[path = "../support/program.rs"]
+mod program;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/until.rs"]

@@ -11,8 +11,8 @@ use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::bed::{Bed, shop_folder, skipped};
-use crate::refused;
 use crate::support::{MESHQUAKE, root};
+use crate::{program, refused};
 
 pub const NOBODY: u32 = 65534;
 
@@ -62,8 +62,8 @@ impl Bed {
         let programs =
             [("meshquake", PathBuf::from(MESHQUAKE)), ("shop", shop_folder().join("shop")), ("envoy", envoy)];
         fs::create_dir(self.path("bin")).expect("a folder for programs");
-        for (name, program) in programs {
-            fs::copy(&program, self.path("bin").join(name)).expect("the program is copied");
+        for (name, from) in programs {
+            program::copy(&from, &self.path("bin").join(name));
         }
         refused::copy(&root().join("services/deploy/pinning"), &self.path("pinning"));
         fs::create_dir(self.path("h")).expect("a home");

@@ -13,6 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::{Value, json};
 
 use crate::bed::{AFTERLIFE, Bed, PATIENCE};
+use crate::program;
 use crate::stranger::{copy, find, lacks};
 use crate::support::{self, said};
 use crate::tutorial::STARVED;
@@ -178,7 +179,7 @@ fn says_what_is_missing(program: &Path, package: &Package) {
     for name in ["node", "python3"] {
         symlink(find(name).expect("it was there"), elsewhere.join(name)).expect("a link");
     }
-    fs::copy(program, elsewhere.join("holds")).expect("a copy of the tests");
+    program::copy(program, &elsewhere.join("holds"));
     let mut command = Command::new(elsewhere.join("holds"));
     command
         .args(["ours::fails_when_it_must", "--exact"])

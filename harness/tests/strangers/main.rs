@@ -7,6 +7,8 @@
 #[path = "../bad_days/bed.rs"]
 #[expect(dead_code, reason = "of a test's own place this suite needs only a part")]
 mod bed;
+#[path = "../support/program.rs"]
+mod program;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../support/until.rs"]

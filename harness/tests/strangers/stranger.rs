@@ -9,7 +9,7 @@ use std::process::Command;
 use meshquake::parts::{self, Part};
 
 use crate::bed::{self, Bed};
-use crate::support;
+use crate::{program, support};
 
 pub struct Stranger {
     pub bed: Bed,
@@ -23,7 +23,7 @@ impl Stranger {
         let own = programs.join("meshquake");
         // One file under two names where both folders are on one disk.
         if fs::hard_link(support::MESHQUAKE, &own).is_err() {
-            fs::copy(support::MESHQUAKE, &own).expect("the program is copied");
+            program::copy(support::MESHQUAKE.as_ref(), &own);
         }
         symlink(support::root(), stranger.home().join("meshquake")).expect("a way to the repository");
         stranger

@@ -1,6 +1,5 @@
 //! Tools that tests write: small scripts, which note what they were called with.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::engine::Engine;
@@ -8,17 +7,14 @@ use super::load::{Loader, Way};
 use super::maker::Maker;
 use super::tool::{Tool, Which};
 use crate::backend::cluster::settings::Settings;
+use crate::parts::fake;
 
 /// A tool that runs `script`; each of its calls is a line of the file `calls` beside it.
 pub fn tool(folder: &Path, which: Which, script: &str) -> Tool {
     let program = folder.join(which.name());
     let text =
         format!("#!/bin/sh\ncd {}\necho \"{} $*\" >>calls\n{script}\n", folder.display(), which.name());
-    // Written whole under another name first: a script that is still open for writing cannot be run.
-    let draft = folder.join(format!("{}.draft", which.name()));
-    std::fs::write(&draft, text).expect("written");
-    std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o755)).expect("a program");
-    std::fs::rename(&draft, &program).expect("in place");
+    fake::program(&program, &text);
     Tool { which, program, kubeconfig: None }
 }
 
