@@ -1,7 +1,6 @@
 //! What is scraped: a page of metrics of one pod, and how to fetch it.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use futures::future::BoxFuture;
 use meshquake_promql::Labels;
 
 use super::exposition::{self, Pages, Reading};
+use crate::error::chain;
 use crate::nearby;
 
 /// More than any sidecar writes; a page without end must not fill the memory.
@@ -151,17 +151,6 @@ pub enum Error {
     NotUnderstood(#[from] exposition::Error),
     #[error("{0}")]
     NotThere(String),
-}
-
-/// reqwest says what failed only in its sources.
-fn chain(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }
 
 /// Fetches the page of one target; its connection is kept.

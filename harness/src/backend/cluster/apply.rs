@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::world::{self, Injection, Placed, RUN};
 use crate::backend::objects::{self, ObjectRef, Objects};
+use crate::error::chain;
 use crate::wait::{self, Seen};
 
 /// How many requests are on their way at once.
@@ -58,10 +59,6 @@ fn refusal(error: &objects::Error) -> String {
     let causes = causes.map(|cause| format!("{} ({})", cause.field, cause.message)).collect::<Vec<_>>();
     let fields = if causes.is_empty() { status.message.clone() } else { causes.join(", ") };
     format!("somebody else manages some of its fields, and they were left alone: {fields}")
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    crate::error::chain(error)
 }
 
 /// What must be known of the cluster before anything is changed.

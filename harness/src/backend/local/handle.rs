@@ -13,7 +13,6 @@ use tokio::task::JoinHandle;
 
 use super::envoy::Admin;
 use super::journal::Intent;
-use super::kubelet::chain;
 use super::kubelet::env::Image;
 use super::own::status::Status;
 use super::proc::Identity;
@@ -25,6 +24,7 @@ use crate::backend::Undo;
 use crate::backend::chaos::{self, Switch};
 use crate::backend::objects::{Objects, PodFacts};
 use crate::backend::{Backend, NotUp, Site};
+use crate::error::chain;
 use crate::event::{Collected, WorldUp};
 use crate::judge::Target;
 use crate::load;

@@ -31,11 +31,11 @@ use self::status::{Status, Target};
 use super::api::status::Failure;
 use super::deployment::is_ending;
 use super::journal::Intent;
-use super::kubelet::chain;
 use super::mesh;
 use super::site::Site;
 use super::store::kind::POD;
 use super::store::{Error, unpack};
+use crate::error::chain;
 
 /// What the verbs need.
 #[derive(Clone)]

@@ -29,7 +29,6 @@ use tokio_util::sync::CancellationToken;
 use super::config::{Answer, Config, KEEP, Speaker, Told};
 use super::dirs::{self, Dirs};
 use super::journal::{self, Header, Journal};
-use super::kubelet::chain;
 use super::mesh::Mesh;
 use super::net::{self, Published, Slice};
 use super::own::{self, Own};
@@ -38,6 +37,7 @@ use super::spawn::{self, Spawner};
 use super::store::{Store, unpack};
 use super::warden::{self, Warden};
 use super::{api, ca, deployment, kubelet, logs, mesh};
+use crate::error::chain;
 use crate::world::check_objects;
 
 /// The hidden subcommands of the binary.

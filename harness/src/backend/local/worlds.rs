@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::dirs::Dirs;
 use super::journal::{Header, Journal, Reading};
-use super::kubelet::chain;
 use super::own::status::Status;
 use super::start::socket_of;
 use super::verbs::Verbs;
 use super::warden::{self, Task};
+use crate::error::chain;
 use crate::wait::{self, Seen};
 
 /// A world that is up.

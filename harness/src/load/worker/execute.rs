@@ -12,6 +12,7 @@ use reqwest::cookie::{CookieStore, Jar};
 
 use super::Shared;
 use super::slots::Turn;
+use crate::error::chain;
 use crate::load::journey::{Body, Journey, Method, Step, Values, fill_json};
 use crate::load::second::{ErrorSample, Kind};
 
@@ -219,17 +220,6 @@ fn status_of(error: &reqwest::Error) -> &'static str {
         cause = error.source();
     }
     "other"
-}
-
-/// An error with all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

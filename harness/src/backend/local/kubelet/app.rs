@@ -13,6 +13,7 @@ use super::state::{Backoff, Ended, Phase};
 use crate::backend::local::api::last_lines;
 use crate::backend::local::spawn::{Exit, Mark, Process, Spec};
 use crate::backend::local::store::draft::now;
+use crate::error::chain;
 use crate::parts::nss_wrapper;
 
 /// Lines of a dead app's log that its status repeats.
@@ -244,19 +245,4 @@ fn note(pod: &Pod, found: String, astray: bool) {
             (app.found, app.astray) = (found, astray);
         }
     });
-}
-
-/// An error with its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
-    }
-    text
 }

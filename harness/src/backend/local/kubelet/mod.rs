@@ -23,7 +23,6 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-pub use app::chain;
 pub use sidecar::NAME as SIDECAR;
 pub use state::ASTRAY;
 

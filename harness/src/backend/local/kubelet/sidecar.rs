@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::app::chain;
 use super::pace::Pace;
 use super::pod::Pod;
 use super::state::{Backoff, Container, Ended, Phase};
@@ -11,6 +10,7 @@ use crate::backend::local::envoy::{Admin, Bootstrap, Readiness, Role};
 use crate::backend::local::mesh::Mesh;
 use crate::backend::local::spawn::{Mark, Process, Spec};
 use crate::backend::local::store::draft::now;
+use crate::error::chain;
 
 /// What Istio calls the container of a sidecar.
 pub const NAME: &str = "istio-proxy";
