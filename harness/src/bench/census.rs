@@ -5,10 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::backend::local::proc::{self, PART_VARIABLE};
-
-/// What Linux counts processor time in, on every machine that it runs on here.
-const TICKS_A_SECOND: f64 = 100.0;
+use crate::backend::local::proc::{self, PART_VARIABLE, Stat};
 
 /// Whose a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +85,7 @@ impl Census {
 
 /// The processor time of a process and of all its threads, in seconds.
 pub fn time(pid: u32) -> Option<f64> {
-    ticks(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?).map(|ticks| ticks as f64 / TICKS_A_SECOND)
+    Stat::of(pid).map(|stat| stat.time())
 }
 
 fn memory(pid: u32) -> Option<f64> {
@@ -113,13 +110,6 @@ fn what(command_line: &str) -> String {
     }
 }
 
-/// Of user and system; the name before them may hold anything, a closing bracket too.
-fn ticks(stat: &str) -> Option<u64> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_whitespace().skip(11).map(str::parse::<u64>);
-    Some(fields.next()?.ok()? + fields.next()?.ok()?)
-}
-
 /// In bytes.
 fn pss(rollup: &str) -> Option<f64> {
     let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
@@ -135,9 +125,6 @@ mod tests {
 
     #[test]
     fn the_kernels_pages_are_read() {
-        let stat = "42 (a (b) c) S 1 42 42 0 -1 4194560 100 0 0 0 17 25 3 4 20 0 9 0 1000 0 0";
-        assert_eq!(ticks(stat), Some(42));
-        assert_eq!(ticks("nonsense"), None);
         let rollup =
             "55d0-7ffd ---p 00000000 00:00 0  [rollup]\nRss:   1804 kB\nPss:    164 kB\nPss_Dirty: 96 kB\n";
         assert_eq!(pss(rollup), Some(164.0 * 1024.0));

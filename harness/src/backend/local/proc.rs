@@ -72,6 +72,8 @@ pub struct Stat {
     pub state: char,
     pub parent: u32,
     pub session: u32,
+    /// Processor time of all its threads, for itself and in the kernel.
+    pub ticks: u64,
     pub start: u64,
 }
 
@@ -86,19 +88,26 @@ impl Stat {
         let open = line.find('(')?;
         let close = line.rfind(')')?;
         let rest: Vec<&str> = line.get(close + 1..)?.split_ascii_whitespace().collect();
+        let number = |at: usize| rest.get(at)?.parse::<u64>().ok();
         Some(Self {
             pid: line.get(..open)?.trim().parse().ok()?,
             name: line.get(open + 1..close)?.to_owned(),
             state: rest.first()?.chars().next()?,
             parent: rest.get(1)?.parse().ok()?,
             session: rest.get(3)?.parse().ok()?,
-            start: rest.get(19)?.parse().ok()?,
+            ticks: number(11)? + number(12)?,
+            start: number(19)?,
         })
     }
 
     /// Pid and start time.
     pub fn identity(&self) -> Identity {
         Identity { pid: self.pid, start: self.start }
+    }
+
+    /// Processor time since it began, in seconds.
+    pub fn time(&self) -> f64 {
+        self.ticks as f64 / rustix::param::clock_ticks_per_second() as f64
     }
 
     /// Ended, perhaps not yet reaped.
@@ -167,10 +176,16 @@ mod tests {
     fn a_name_with_brackets_and_spaces_does_not_shift_the_fields() {
         let line = "4242 (a) (b c)) S 7 4242 4240 0 -1 4194304 1 0 0 0 3 4 0 0 20 0 1 0 987654 1 2 3";
         let stat = Stat::parse(line).expect("a whole line");
-        assert_eq!(
-            stat,
-            Stat { pid: 4242, name: "a) (b c)".into(), state: 'S', parent: 7, session: 4240, start: 987_654 }
-        );
+        let expected = Stat {
+            pid: 4242,
+            name: "a) (b c)".into(),
+            state: 'S',
+            parent: 7,
+            session: 4240,
+            ticks: 7,
+            start: 987_654,
+        };
+        assert_eq!(stat, expected);
         assert_eq!(Stat::parse("4242 (short) S 7"), None, "a line that is cut off is no process");
     }
 
