@@ -281,6 +281,9 @@ pub enum ActionStep {
     /// Asked for; whom it hits and how that was chosen.
     Asked {
         target: String,
+        /// The pods that were ended.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        killed: Vec<String>,
     },
     /// Seen from outside the injector.
     Proved {

@@ -143,6 +143,14 @@ impl Active {
         self.proof.seen(ground).await
     }
 
+    /// The pods that it ended.
+    pub fn killed(&self) -> Vec<String> {
+        match &self.proof {
+            Proof::Gone { pods } => pods.iter().map(|pod| pod.name.clone()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Takes everything back, last first; all of it is tried even when a part fails.
     pub async fn revert(self, backend: &Backend) -> Result<String, String> {
         let mut verified = Vec::new();

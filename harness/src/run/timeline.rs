@@ -46,7 +46,7 @@ pub async fn carry_out(
 
     let mut active = Active::default();
     let injected = step.action.inject(ground, &mut random, &mut active).await;
-    tell(ActionStep::Asked { target: active.target.clone() });
+    tell(ActionStep::Asked { target: active.target.clone(), killed: active.killed() });
     match injected {
         Ok(()) => match prove(step, load_started, &active, ground, stop).await {
             Ok(observation) => {

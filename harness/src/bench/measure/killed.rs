@@ -92,8 +92,8 @@ fn look(records: &[Record]) -> Option<Seen> {
         _ => None,
     })?;
     let (at, victim) = records.iter().find_map(|record| match &record.event {
-        Event::Action { name, step: ActionStep::Asked { target } } if name == KILL => {
-            Some((record.at, target.split([' ', ',']).next()?.to_owned()))
+        Event::Action { name, step: ActionStep::Asked { killed, .. } } if name == KILL => {
+            Some((record.at, killed.first()?))
         }
         _ => None,
     })?;
@@ -101,7 +101,7 @@ fn look(records: &[Record]) -> Option<Seen> {
         Event::Pod(pod) => Some((record.at, pod)),
         _ => None,
     });
-    let workload = pods.clone().find(|(_, pod)| pod.name == victim).map(|(_, pod)| pod.workload.as_str());
+    let workload = pods.clone().find(|(_, pod)| pod.name == *victim).map(|(_, pod)| pod.workload.as_str());
     let before: BTreeSet<_> = pods.clone().filter(|(seen, _)| *seen < at).map(|(_, pod)| &pod.name).collect();
     let replacement = pods
         .filter(|(seen, _)| *seen >= at)
@@ -134,7 +134,10 @@ mod tests {
     #[test]
     fn the_replacement_is_a_new_pod_of_the_victims_workload() {
         let target = "web-1 (picked by the seed from 2 ready)".to_owned();
-        let killed = Event::Action { name: KILL.into(), step: ActionStep::Asked { target } };
+        let killed = Event::Action {
+            name: KILL.into(),
+            step: ActionStep::Asked { target, killed: vec!["web-1".into()] },
+        };
         let load = LoadSummary { sent: 1080, failed: 3, ..LoadSummary::default() };
         let mut records = vec![
             pod(0, "web-1", true),

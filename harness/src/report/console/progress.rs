@@ -171,7 +171,7 @@ impl<W: Write> Progress<W> {
     fn action(&mut self, at: i64, name: &str, step: &ActionStep) -> std::io::Result<()> {
         self.told_span()?;
         let text = match step {
-            ActionStep::Asked { target } => {
+            ActionStep::Asked { target, .. } => {
                 self.actions.push(name.to_owned());
                 format!("{name}: {target}")
             }

@@ -82,7 +82,7 @@ impl ActionStory {
 
     pub fn target(&self) -> Option<&str> {
         self.steps.iter().find_map(|(_, step)| match step {
-            ActionStep::Asked { target } => Some(target.as_str()),
+            ActionStep::Asked { target, .. } => Some(target.as_str()),
             _ => None,
         })
     }

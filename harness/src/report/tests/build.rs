@@ -212,7 +212,7 @@ impl Tape {
     }
 
     pub fn asked(&mut self, after_ms: i64, name: &str, target: &str) {
-        self.step(after_ms, name, ActionStep::Asked { target: target.into() });
+        self.step(after_ms, name, ActionStep::Asked { target: target.into(), killed: vec![] });
     }
 
     pub fn proved(&mut self, after_ms: i64, name: &str, observation: &str) {
