@@ -98,12 +98,9 @@ pub async fn supervisor(backend: &Backend) -> Result<u32, Error> {
 /// Runs a scenario as the library does, and gives all that it told. It ends by itself when it is asked to, and takes
 /// down what it began.
 pub async fn run(bench: &Bench<'_>, scenario: &Scenario) -> Result<(Finished, Vec<Record>), Error> {
-    let options = Options {
-        backend: bench.plan.choice.clone(),
-        settings: bench.plan.settings.clone(),
-        reports: bench.folder.join("runs"),
-        ..Options::default()
-    };
+    let settings = bench.plan.settings.clone();
+    let reports = bench.folder.join("runs");
+    let options = Options { settings, reports, ..Options::on(bench.plan.choice.clone()) };
     let (listener, mut told) = mpsc::unbounded_channel();
     let finished = run::run(scenario, &options, bench.stop, Some(listener)).await.map_err(Error::of)?;
     if bench.stop.is_asked() {
