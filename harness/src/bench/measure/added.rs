@@ -133,7 +133,7 @@ async fn lane(ways: &Ways, first: Instant, gap: Duration, lasts: Duration) -> Re
     let mut due = first;
     let mut turn = false;
     while due < first + lasts {
-        sleep_until(due).await;
+        sleep_until(due).await; // pacing
         turn = !turn;
         for through in [turn, !turn] {
             let url = if through { &ways.through } else { &ways.past };

@@ -31,13 +31,18 @@ pub(super) async fn carry(
                 Ok(process) => break open.push(process),
                 Err(error) => tracing::warn!(%pod, %error, "a load worker could not be told something"),
             }
-            if over.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
-                // the back-off itself
+            if !again(&over).await {
                 return;
             }
         }
     }
     over.cancelled().await;
+}
+
+/// Waits for the next try; false where there is to be none.
+async fn again(over: &CancellationToken) -> bool {
+    let pause = tokio::time::sleep(AGAIN); // the back-off itself
+    over.run_until_cancelled(pause).await.is_some()
 }
 
 async fn told(pods: &Api<Pod>, pod: &str, line: &[u8]) -> Result<AttachedProcess, String> {
@@ -69,8 +74,7 @@ pub(super) async fn follow(pods: Api<Pod>, pod: String, index: u32, ear: Ear, ov
         if let Err(error) = read {
             tracing::warn!(%pod, %error, "the log of a load worker broke off");
         }
-        if over.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
-            // the back-off itself
+        if !again(&over).await {
             return;
         }
     }
