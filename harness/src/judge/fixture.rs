@@ -93,6 +93,7 @@ impl Run {
             warm_up_end: START + 2000,
             actions: vec![action],
             load_end: Some(START + SECONDS * 1000),
+            spoiled: None,
         };
         Self { samples: Samples::in_memory(), marks, scene: Scene { edges, gateway: None } }
     }

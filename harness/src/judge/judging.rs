@@ -25,12 +25,12 @@ impl Judge<'_> {
             Window::Recovery { within, .. } => {
                 let (finding, queries) = recovery::judge(self, objective);
                 let (unit, relation, bound) = (Unit::Seconds, Relation::AtMost, within.as_secs_f64());
-                return judged(objective, self.doubted(objective, finding), queries, unit, relation, bound);
+                return judged(objective, self.weighed(objective, finding), queries, unit, relation, bound);
             }
             _ => self.find(objective),
         };
         let Bound { relation, value } = objective.bound;
-        let finding = self.doubted(objective, finding);
+        let finding = self.weighed(objective, finding);
         judged(objective, finding, queries, objective.expression.unit(), relation, value)
     }
 
@@ -165,6 +165,19 @@ impl Judge<'_> {
             _ => format!("held in {held} of {count} steps; {offset:.1} s into the window{why}"),
         };
         (Finding { samples, reason, ..finding.clone() }, queries)
+    }
+
+    /// The finding, held against what is known of the run beside it.
+    fn weighed(&self, objective: &Objective, finding: Finding) -> Finding {
+        let finding = self.doubted(objective, finding);
+        let Bound { relation, value: bound } = objective.bound;
+        // Versions that met have met, whatever the load was like.
+        let have_met = matches!(objective.expression, Expression::CrossingVersions { .. })
+            && finding.value.is_some_and(|crossed| !relation.holds(crossed, bound));
+        match &self.marks.spoiled {
+            Some(why) if !have_met => finding.excused(why),
+            _ => finding,
+        }
     }
 
     /// What holds by the client's or the callers' word only while both tell the same story.

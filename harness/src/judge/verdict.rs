@@ -50,6 +50,17 @@ impl Finding {
         Self::new(Verdict::Inconclusive, None, 0, reason)
     }
 
+    /// Takes back a `failed` that may be the doing of something else; nothing becomes `held` by it.
+    #[must_use]
+    pub fn excused(self, why: &str) -> Self {
+        match self.verdict {
+            Verdict::Failed => {
+                Self { verdict: Verdict::Inconclusive, reason: format!("{}, but {why}", self.reason), ..self }
+            }
+            _ => self,
+        }
+    }
+
     /// Takes back a `held` that something else puts in doubt; what failed stays failed.
     #[must_use]
     pub fn doubted(self, doubt: Option<String>) -> Self {

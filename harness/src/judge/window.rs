@@ -26,6 +26,8 @@ pub struct Marks {
     pub actions: Vec<ActionMarks>,
     /// Nothing while the load still goes on.
     pub load_end: Option<i64>,
+    /// Why the load was another than the one that was asked for, where it was: what it missed is then no failure.
+    pub spoiled: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -223,6 +225,7 @@ mod tests {
             warm_up_end: 12_000,
             actions: vec![action("one", 15_000), action("two", 20_000)],
             load_end: Some(30_300),
+            spoiled: None,
         }
     }
 

@@ -79,8 +79,13 @@ fn counted(samples: &[Sample], marks: &Marks) -> Vec<(i64, u64)> {
 mod tests {
     use super::*;
 
-    const MARKS: Marks =
-        Marks { load_start: 10_000, warm_up_end: 11_000, actions: vec![], load_end: Some(20_000) };
+    const MARKS: Marks = Marks {
+        load_start: 10_000,
+        warm_up_end: 11_000,
+        actions: vec![],
+        load_end: Some(20_000),
+        spoiled: None,
+    };
 
     /// Status, flag, and what was read when.
     type Series<'a> = (&'a str, &'a str, &'a [(i64, f64)]);

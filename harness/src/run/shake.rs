@@ -72,6 +72,7 @@ pub async fn shake(
         warm_up_end: started + millis(scenario.load.warm_up),
         actions: vec![],
         load_end: None,
+        spoiled: None,
     };
     let shake = Shake {
         scenario,
@@ -152,6 +153,7 @@ impl Shake<'_> {
             }
         };
         causes.extend(still.cause());
+        let mut spoiled = still.told().into_iter().collect::<Vec<_>>();
         stopper.stop();
         match pumped.await {
             Ok(Ok(summary)) => {
@@ -161,7 +163,8 @@ impl Shake<'_> {
                 let told = summary.to_event(&limits);
                 for death in &summary.deaths {
                     let text = format!("load worker {} was lost: {}", death.worker, death.why);
-                    causes.push(Cause::new(CauseKind::Inconclusive, text));
+                    causes.push(Cause::new(CauseKind::Inconclusive, &text));
+                    spoiled.push(text);
                 }
                 if let Some(why) = &told.bottleneck {
                     causes.push(Cause::new(
@@ -175,6 +178,7 @@ impl Shake<'_> {
             Err(error) => causes
                 .push(Cause::new(CauseKind::Internal, format!("the load could not be followed: {error}"))),
         }
+        self.marks().spoiled = (!spoiled.is_empty()).then(|| spoiled.join("; "));
         causes
     }
 

@@ -37,14 +37,19 @@ impl Still {
         }
     }
 
+    /// That it stood still, if it did for too long.
+    pub fn told(&self) -> Option<String> {
+        let longest = *self.longest.lock().unwrap_or_else(PoisonError::into_inner);
+        (longest > PATIENCE).then(|| format!("the run stood still for {:.1} s", longest.as_secs_f64()))
+    }
+
     /// Why the run decides nothing, if it stood still for too long.
     pub fn cause(&self) -> Option<Cause> {
-        let longest = *self.longest.lock().unwrap_or_else(PoisonError::into_inner);
         let text = format!(
-            "the run stood still for {:.1} s, because this machine slept, this program was stopped, or others took all \
-             of the processors: what was measured then says nothing",
-            longest.as_secs_f64()
+            "{}, because this machine slept, this program was stopped, or others took all of the processors: what was \
+             measured then says nothing",
+            self.told()?
         );
-        (longest > PATIENCE).then(|| Cause::new(CauseKind::Inconclusive, text))
+        Some(Cause::new(CauseKind::Inconclusive, text))
     }
 }

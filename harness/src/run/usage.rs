@@ -78,7 +78,7 @@ mod tests {
             &[(500, 0.0), (1_000, 9.0), (2_000, 9.5), (3_000, 0.25), (5_000, 0.75)],
         );
         say("process_resident_memory_bytes", &[(500, 900.0), (1_000, 300.0), (2_000, 400.0)]);
-        let marks = Marks { load_start: 500, warm_up_end: 1_000, actions: vec![], load_end: Some(5_000) };
+        let marks = Marks { load_start: 500, warm_up_end: 1_000, load_end: Some(5_000), ..Marks::default() };
         let usage = read(&store, &marks);
         let (cpu, memory) = (Some(1.25 / 4.0), Some(400));
         assert_eq!(

@@ -183,8 +183,13 @@ fn judged(scenario: &Scenario) {
             ..ActionMarks::default()
         }
     });
-    let marks =
-        Marks { load_start: 1000, warm_up_end: 2000, actions: actions.collect(), load_end: Some(20_000) };
+    let marks = Marks {
+        load_start: 1000,
+        warm_up_end: 2000,
+        actions: actions.collect(),
+        load_end: Some(20_000),
+        ..Marks::default()
+    };
     let (nothing, little) = (Store::new(), counters());
     for store in [&nothing, &little] {
         let judge = Judge { store, marks: &marks, scene: &scenario.names.scene() };

@@ -2,6 +2,7 @@
 
 use super::super::fixture::{ILL, Run, SECONDS, Second, WELL, objective, success};
 use super::super::objective::{NoData, Requests};
+use super::super::window::Marks;
 use super::*;
 
 fn ill_between(from: i64, to: i64) -> Run {
@@ -157,6 +158,28 @@ fn an_answer_other_than_200_fails_and_a_call_that_was_never_made_proves_nothing(
     let judged = run.judge(&edges(0.0));
     assert_eq!(judged.verdict, Verdict::Inconclusive);
     assert_eq!(judged.reason, "no data: a-v2 → b-v2 had 0 requests; 20 are needed of each call");
+}
+
+#[test]
+fn what_a_spoiled_load_misses_is_no_failure_but_versions_that_met_have_met() {
+    let spoiled = |run: Run| {
+        let spoiled = Some("load worker 1 was lost: killed".to_owned());
+        let marks = Marks { spoiled, ..run.marks.clone() };
+        Run { marks, ..run }
+    };
+    let run = spoiled(ill_between(9, 12));
+    let missed = run.judge(&success(Window::During(None), 0.5));
+    assert_eq!(word(&missed), (Verdict::Inconclusive, Some(0.4), 30));
+    assert_eq!(missed.reason, "not within the bound, but load worker 1 was lost: killed");
+    assert_eq!(run.judge(&success(Window::Before, 1.0)).verdict, Verdict::Held);
+
+    // Whoever has gone waits for no answer, which sidecars count as 0.
+    let run = spoiled(Run::new(|_| WELL));
+    run.healthy_mesh();
+    run.calls("a-v1", "b-v1", "0", |now| Some(u64::from(now == 5)));
+    assert_eq!(run.judge(&edges(0.0)).verdict, Verdict::Inconclusive);
+    run.calls("a-v1", "b-v2", "200", |now| Some(u64::from(now == 5)));
+    assert_eq!(run.judge(&edges(0.0)).verdict, Verdict::Failed);
 }
 
 #[test]
