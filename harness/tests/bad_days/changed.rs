@@ -1,7 +1,7 @@
 //! Changes of a world that is up which do not go as meant: the person is told what happened, with the line.
 
-use crate::bed::{AFTERLIFE, Bed, cannot_run};
-use crate::support::{self, said};
+use crate::bed::{AFTERLIFE, Bed, beside_others, cannot_run};
+use crate::support::said;
 
 /// The routes to the last service, with an expression in the tenth line.
 fn routes(expression: &str) -> String {
@@ -29,7 +29,7 @@ fn what_envoy_refuses_is_told_in_its_words_and_with_the_line() {
     if cannot_run() {
         return;
     }
-    let _alone = support::under_load();
+    let _shared = beside_others();
     let bed = Bed::new();
     let world = bed.up();
     let apply = |expression: &str, exit| {
@@ -54,7 +54,7 @@ fn what_was_not_there_to_delete_is_told() {
     if cannot_run() {
         return;
     }
-    let _alone = support::under_load();
+    let _shared = beside_others();
     let bed = Bed::new();
     let world = bed.up();
     let file = bed.write("routes.yaml", &routes("/a"));

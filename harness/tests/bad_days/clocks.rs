@@ -4,14 +4,13 @@
 //! others and answers in the C library's place.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use meshquake::event::{Event, Phase};
 use meshquake::verdict::Verdict;
 
-use crate::bed::{AFTERLIFE, Bed, PATIENCE, Run, cannot_run, skipped};
-use crate::support;
+use crate::bed::{AFTERLIFE, Bed, PATIENCE, Run, beside_others, cannot_run, skipped};
 
 /// Adds to the time of day what the first line of a file says, in seconds.
 const CLOCK: &str = r#"
@@ -65,22 +64,15 @@ objectives:
 
 #[test]
 fn the_time_of_day_is_set_during_a_run() {
-    if cannot_run() {
-        return;
-    }
-    let bed = Bed::new();
-    let Some(library) = library(&bed) else { return };
-    let offset = bed.write("offset", "0\n");
-    let _alone = support::under_load();
-    let mut run = bed.run_with("run", SCENARIO, &[], |command| {
-        command.env("LD_PRELOAD", &library).env("OFFSET", &offset);
-    });
+    let Some(clock) = Clock::new() else { return };
+    let _shared = beside_others();
+    let mut run = clock.run(SCENARIO);
     // The worker gets its start by then, or has got it.
     run.wait_for_phase(Phase::WarmUp);
-    set(&offset, 60);
+    clock.set(60);
     run.wait_for_proof();
-    set(&offset, -60);
-    ended_well(&bed, &mut run);
+    clock.set(-60);
+    ended_well(&clock.bed, &mut run);
     let held = |event: &&Event| matches!(event, Event::Judged(judged) if judged.verdict == Verdict::Held);
     assert_eq!(run.events().iter().filter(held).count(), 3, "{}", run.said());
 }
@@ -88,27 +80,46 @@ fn the_time_of_day_is_set_during_a_run() {
 /// Between the run's beginning and the load's, when the worker is only told when to begin.
 #[test]
 fn the_time_of_day_is_set_before_the_load_begins() {
-    if cannot_run() {
-        return;
-    }
-    let bed = Bed::new();
-    let Some(library) = library(&bed) else { return };
-    let offset = bed.write("offset", "0\n");
-    let _alone = support::under_load();
-    let mut run = bed.run_with("run", crate::killed::SHORT, &[], |command| {
-        command.env("LD_PRELOAD", &library).env("OFFSET", &offset);
-    });
+    let Some(clock) = Clock::new() else { return };
+    let _shared = beside_others();
+    let mut run = clock.run(crate::killed::SHORT);
     run.wait_for_phase(Phase::Up);
-    set(&offset, -60);
-    ended_well(&bed, &mut run);
+    clock.set(-60);
+    ended_well(&clock.bed, &mut run);
 }
 
-fn set(offset: &Path, seconds: i64) {
-    // In one step: whoever reads it finds the one or the other.
-    let new = offset.with_extension("new");
-    fs::write(&new, format!("{seconds}\n"))
-        .and_then(|()| fs::rename(&new, offset))
-        .expect("the clock is set");
+/// A bed with a time of day of its own.
+struct Clock {
+    bed: Bed,
+    library: PathBuf,
+    offset: PathBuf,
+}
+
+impl Clock {
+    /// Nothing where it cannot be tried, which is said.
+    fn new() -> Option<Self> {
+        if cannot_run() {
+            return None;
+        }
+        let bed = Bed::new();
+        let library = library(&bed)?;
+        let offset = bed.write("offset", "0\n");
+        Some(Self { bed, library, offset })
+    }
+
+    fn run(&self, scenario: &str) -> Run {
+        self.bed.run_with("run", scenario, &[], |command| {
+            command.env("LD_PRELOAD", &self.library).env("OFFSET", &self.offset);
+        })
+    }
+
+    fn set(&self, seconds: i64) {
+        // In one step: whoever reads it finds the one or the other.
+        let new = self.offset.with_extension("new");
+        fs::write(&new, format!("{seconds}\n"))
+            .and_then(|()| fs::rename(&new, &self.offset))
+            .expect("the clock is set");
+    }
 }
 
 /// With its verdict, all moments between its beginning and its end, and nothing left.

@@ -7,7 +7,8 @@ use std::time::Duration;
 use meshquake::event::Event;
 use meshquake::verdict::Verdict;
 
-use crate::bed::{AFTERLIFE, Bed, cannot_run, status};
+use crate::bed::world::status;
+use crate::bed::{AFTERLIFE, Bed, beside_others, cannot_run};
 use crate::nobody;
 use crate::support::{self, said};
 
@@ -65,7 +66,7 @@ fn a_world_of_another_user() {
     if cannot_run() || nobody::cannot_be_had() {
         return;
     }
-    let _alone = support::under_load();
+    let _shared = beside_others();
     let (bed, theirs) = (Bed::new(), Bed::new());
     let world = bed.up();
     let up = theirs.as_of_nobody(&["up", "./pinning", "--json"]).output().expect("it starts");

@@ -7,9 +7,8 @@ use meshquake::clock::now;
 use meshquake::event::{ActionStep, Event};
 use rustix::process::Signal;
 
-use crate::bed::{Bed, PATIENCE, Run, cannot_run};
-use crate::killed::{LONG, SHORT};
-use crate::support;
+use crate::bed::{Bed, PATIENCE, Run, beside_others, cannot_run};
+use crate::killed::{SHORT, long};
 
 /// From the signal to the end of the program: 5 s are promised, and a machine busy with other things gets more.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -37,9 +36,9 @@ fn a_second_ctrl_c_during_the_undo() {
     if cannot_run() {
         return;
     }
-    let _alone = support::under_load();
+    let _shared = beside_others();
     let bed = Bed::new();
-    let mut run = bed.run("run", LONG, &[]);
+    let mut run = bed.run("run", &long(), &[]);
     run.wait_for_proof();
     run.signal(Signal::INT);
     run.wait_for("the undo", |event| matches!(event, Event::Action { step: ActionStep::UndoAsked, .. }));
@@ -57,11 +56,11 @@ fn a_timeout_during_a_fault() {
     if cannot_run() {
         return;
     }
-    let _alone = support::under_load();
+    let _shared = beside_others();
     let bed = Bed::new();
     let world = bed.up();
     let before = world.virtual_services();
-    let mut run = bed.run("run", LONG, &["--world-up", &world.id, "--timeout", "8s"]);
+    let mut run = bed.run("run", &long(), &["--world-up", &world.id, "--timeout", "8s"]);
     run.wait_for_proof();
     let status = run.end(LIMIT);
     assert_eq!(status.code(), Some(14), "{status}\n{}", run.said());
@@ -76,16 +75,23 @@ fn by_signal(signal: Signal, exit: i32) {
     if cannot_run() {
         return;
     }
-    let _alone = support::under_load();
+    let _shared = beside_others();
     let bed = Bed::new();
-    let mut run = bed.run("run", LONG, &[]);
+    let mut run = bed.run("run", &long(), &[]);
+    ends_at_once(&bed, &mut run, exit, |run| run.signal(signal));
+}
+
+/// During the fault, by what is done to the run.
+fn ends_at_once(bed: &Bed, run: &mut Run, exit: i32, done: impl FnOnce(&mut Run)) {
     run.wait_for_proof();
-    let signalled = now();
-    run.signal(signal);
+    let since = now();
+    done(run);
     let status = run.end(LIMIT);
     assert_eq!(status.code(), Some(exit), "{status}\n{}", run.said());
-    undone_at_once(&run, signalled);
-    undone_and_reported(&bed, &run);
+    let asked = |event: &Event| matches!(event, Event::Action { step: ActionStep::UndoAsked, .. });
+    let asked = run.records().iter().find(|record| asked(&record.event)).map(|record| record.at - since);
+    assert!(asked.is_some_and(|after| after < AT_ONCE_MS), "the undo was asked {asked:?} ms after");
+    undone_and_reported(bed, run);
     bed.only_left(&[], Duration::ZERO);
 }
 
@@ -95,7 +101,7 @@ fn an_answer_that_nobody_reads() {
     if cannot_run() {
         return;
     }
-    let _alone = support::under_load();
+    let _shared = beside_others();
     let bed = Bed::new();
     let mut run = bed.run_with("run", SHORT, &[], |command| {
         command.stdout(Stdio::piped());
@@ -115,27 +121,14 @@ fn an_output_that_nobody_reads() {
     if cannot_run() {
         return;
     }
-    let _alone = support::under_load();
+    let _shared = beside_others();
     let bed = Bed::new();
-    let mut run = bed.run_with("run", LONG, &[], |command| {
+    let mut run = bed.run_with("run", &long(), &[], |command| {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
     });
-    run.wait_for_proof();
     // Both reading ends close. Where there is no terminal the load tells a line every ten seconds only, and to notice
     // it then is too late.
-    let closed = now();
-    drop((run.child.stdout.take(), run.child.stderr.take()));
-    let status = run.end(LIMIT);
-    assert_eq!(status.code(), Some(130), "{status}");
-    undone_at_once(&run, closed);
-    undone_and_reported(&bed, &run);
-    bed.only_left(&[], Duration::ZERO);
-}
-
-fn undone_at_once(run: &Run, since: i64) {
-    let asked = |event: &Event| matches!(event, Event::Action { step: ActionStep::UndoAsked, .. });
-    let asked = run.records().iter().find(|record| asked(&record.event)).map(|record| record.at - since);
-    assert!(asked.is_some_and(|after| after < AT_ONCE_MS), "the undo was asked {asked:?} ms after");
+    ends_at_once(&bed, &mut run, 130, |run| drop((run.child.stdout.take(), run.child.stderr.take())));
 }
 
 fn undone_and_reported(bed: &Bed, run: &Run) {

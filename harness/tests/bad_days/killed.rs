@@ -2,30 +2,40 @@
 
 use std::time::Duration;
 
-use meshquake::event::Phase;
+use meshquake::event::{Event, Phase};
+use meshquake::verdict::Verdict;
 use rustix::process::Signal;
 
-use crate::bed::{AFTERLIFE, Bed, PATIENCE, World, cannot_run, kill_supervisor};
+use crate::bed::{AFTERLIFE, Bed, PATIENCE, World, beside_others, cannot_run, kill_supervisor};
 use crate::support;
 use crate::until::until;
 
-/// Long enough in every phase to be met there.
-pub const LONG: &str = r#"
+/// A fault under load, for so long each.
+pub fn faulty(fault: &str, load: &str) -> String {
+    format!(
+        r#"
 apiVersion: meshquake/v1
 kind: Scenario
-name: long
-about: A fault that goes on until somebody ends the run.
+name: faulty
+about: Half of the calls to the last service fail.
 seed: 7
-world: {use: WORLD}
-load: {journey: chain, rate: 50/s, for: 40s, warm-up: 1s}
+world: {{use: WORLD}}
+load: {{journey: chain, rate: 50/s, for: {load}, warm-up: 500ms}}
 timeline:
-  - at: 1500ms
-    for: 30s
-    abort: {service: microservice-c, status: 503, share: 50%}
+  - at: 800ms
+    for: {fault}
+    abort: {{service: microservice-c, status: 503, share: 50%}}
 objectives:
   - name: a part of the requests gets through
-    during: {success: {journey: chain}, at-least: 20%, min-samples: 10}
-"#;
+    during: {{success: {{journey: chain}}, at-least: 20%, min-samples: 10}}
+"#
+    )
+}
+
+/// Long enough in every phase to be met there; it goes on until somebody ends the run.
+pub fn long() -> String {
+    faulty("30s", "40s")
+}
 
 /// Comes to its end by itself.
 pub const SHORT: &str = r#"
@@ -40,6 +50,21 @@ timeline: []
 objectives:
   - name: every line is unmixed
     run: {success: {journey: chain}, at-least: 100%, min-samples: 20}
+"#;
+
+/// One of its workers will miss.
+const SHARED: &str = r#"
+apiVersion: meshquake/v1
+kind: Scenario
+name: shared
+about: Two workers have a share of the load each.
+seed: 7
+world: {use: WORLD}
+load: {journey: chain, rate: 50/s, for: 6s, warm-up: 1s, workers: 2}
+timeline: []
+objectives:
+  - name: both shares were sent
+    run: {promql: 'sum(increase(meshquake_load_requests_total[$window]))', at-least: 245, min-samples: 2}
 "#;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +99,34 @@ fn client_and_supervisor_killed_at_once_leave_nothing_but_a_journal() {
     in_every_phase(Victim::Both);
 }
 
+/// What is missed with its half of the load is nobody's failure.
+#[test]
+fn a_killed_load_worker_decides_nothing() {
+    if cannot_run() {
+        return;
+    }
+    let _shared = beside_others();
+    let bed = Bed::new();
+    let mut run = bed.run("run", SHARED, &[]);
+    run.wait_for("a second of load", |event| matches!(event, Event::LoadSecond(_)));
+    let workers = bed.processes().into_iter().filter(|process| process.command.contains("load-worker"));
+    let workers = workers.collect::<Vec<_>>();
+    assert_eq!(workers.len(), 2, "{workers:?}");
+    workers[1].kill();
+    let status = run.end(PATIENCE);
+    assert_eq!(status.code(), Some(11), "{status}\n{}", run.said());
+    assert!(run.said().contains("was lost: "), "{}", run.said());
+    let events = run.events();
+    let judged = events.iter().find_map(|event| match event {
+        Event::Judged(judged) => Some(judged),
+        _ => None,
+    });
+    let judged = judged.expect("it is judged all the same");
+    assert_eq!(judged.verdict, Verdict::Inconclusive, "{judged:?}");
+    assert!(judged.value.is_some_and(|sent| (1.0..judged.bound).contains(&sent)), "{judged:?}");
+    bed.only_left(&[], AFTERLIFE);
+}
+
 fn in_every_phase(victim: Victim) {
     if cannot_run() {
         return;
@@ -89,8 +142,8 @@ fn in_every_phase(victim: Victim) {
 }
 
 fn killed(bed: &Bed, bystander: &World, victim: Victim, moment: Moment) {
-    let scenario = if moment == Moment::Down { SHORT } else { LONG };
-    let mut run = bed.run(&format!("{moment:?}"), scenario, &[]);
+    let scenario = if moment == Moment::Down { SHORT.to_owned() } else { long() };
+    let mut run = bed.run(&format!("{moment:?}"), &scenario, &[]);
     run.wait_for_phase(Phase::Up);
     // The world is on its way from here on.
     let journal = until("a journal", PATIENCE, || bed.journal_beside(&[bystander]));

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use meshquake::backend::local::net::listeners_of;
 
-use crate::bed::{AFTERLIFE, Bed, PATIENCE, Process, cannot_run, shop_folder};
+use crate::bed::{AFTERLIFE, Bed, PATIENCE, Process, beside_others, cannot_run, shop_folder};
 use crate::nobody::{as_nobody, cannot_be_had};
-use crate::{refused, support};
+use crate::refused;
 
 /// What must show up nowhere: the word of a Secret, a token in a header, a password in a URL.
 const CANARIES: [&str; 3] = ["canary-of-the-secret", "canary-of-the-token", "canary-of-the-url"];
@@ -43,7 +43,7 @@ fn a_secret_is_in_nothing_that_a_run_leaves() {
     if cannot_run() {
         return;
     }
-    let _alone = support::under_load();
+    let _shared = beside_others();
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: canary}\nstringData: {word: canary-of-the-secret}\n---\n";
     let bed = refused::with_world(&[
         ("base/microservice-a.yaml", "apiVersion: v1", &format!("{secret}apiVersion: v1")),
@@ -122,7 +122,7 @@ fn another_user_reaches_neither_admin_nor_chaos_switch() {
     if cannot_run() || cannot_be_had() {
         return;
     }
-    let _alone = support::under_load();
+    let _shared = beside_others();
     let bed = Bed::new();
     // What protects must be our own doing, not that of a folder above.
     for folder in ["", "r"] {

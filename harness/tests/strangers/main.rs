@@ -4,7 +4,7 @@
 //! Where something that a test needs is not there, it prints why and passes; `MESHQUAKE_REQUIRE=envoy` makes a missing
 //! Envoy a failure, `MESHQUAKE_REQUIRE=install` runs `cargo install` too, which compiles everything once more.
 
-#[path = "../bad_days/bed.rs"]
+#[path = "../bad_days/bed/mod.rs"]
 #[expect(dead_code, reason = "of a test's own place this suite needs only a part")]
 mod bed;
 #[path = "../support/program.rs"]

@@ -16,11 +16,16 @@ pub fn root() -> PathBuf {
 
 /// Held while a world is under load: two at once would disturb each other's latencies. It ends with its holder.
 pub fn under_load() -> File {
-    let path = std::env::temp_dir().join("meshquake-one-world-under-load.lock");
-    let open = File::options().create(true).truncate(false).write(true).open(&path);
-    let file = open.or_else(|_| File::open(&path)).expect("the lock of the suites can be opened");
+    let file = lock_of_worlds();
     file.lock().expect("the lock of the suites can be taken");
     file
+}
+
+/// What is locked by whoever has worlds on this machine.
+pub fn lock_of_worlds() -> File {
+    let path = std::env::temp_dir().join("meshquake-one-world-under-load.lock");
+    let open = File::options().create(true).truncate(false).write(true).open(&path);
+    open.or_else(|_| File::open(&path)).expect("the lock of the suites can be opened")
 }
 
 /// `meshquake` in the repository, with nobody at its input.

@@ -1,25 +1,29 @@
 //! A test's own place on the machine: folders, the program in them, what it has started, and proof that nothing is left.
 
+mod process;
+mod run;
+pub mod world;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use meshquake::backend::local::journal::{Journal, Reading};
-use meshquake::event::{ActionStep, Event, Phase, Record};
 use meshquake::problem::Place;
-use meshquake::world::{self, build};
+use meshquake::world::build;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support;
 use crate::until::until;
+pub use process::Process;
+pub use run::Run;
+pub use world::World;
 
 /// How long anything ordinary may take on a busy machine: a world up, a run's next phase.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,10 +44,18 @@ pub fn skipped(why: &str) {
     let _unread = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
+/// Held while a world is there of which nothing is measured: others like it may be there as well, those of
+/// [`support::under_load`] may not.
+pub fn beside_others() -> fs::File {
+    let file = support::lock_of_worlds();
+    file.lock_shared().expect("the lock of the suites can be shared");
+    file
+}
+
 /// The folder of the built shop, for worlds that are copies outside of the workspace.
 pub fn shop_folder() -> PathBuf {
-    let world =
-        world::World::load("pinning", None, &support::root(), &Place::new("here", 1)).expect("a good world");
+    let world = meshquake::world::World::load("pinning", None, &support::root(), &Place::new("here", 1))
+        .expect("a good world");
     let images = build::build(&world, &mut |_| {}).expect("the shop builds");
     let program = PathBuf::from(&images["meshquake/shop:dev"].command[0]);
     program.parent().expect("a folder").to_owned()
@@ -219,190 +231,6 @@ impl Drop for Bed {
 fn names(folder: &Path) -> BTreeSet<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-}
-
-/// A world that is up.
-pub struct World {
-    pub id: String,
-    /// Host and port of its way in.
-    pub address: String,
-    pub socket: PathBuf,
-}
-
-impl World {
-    /// R of the 127.R.0.0/16 in which it is.
-    pub fn slice(&self) -> u8 {
-        let number = self.address.split('.').nth(1).and_then(|number| number.parse().ok());
-        number.expect("an address in a slice, or on localhost where nobody else has the port")
-    }
-
-    /// The status that a request through the gateway gets.
-    pub fn answers(&self) -> Result<u16, String> {
-        status(&self.address)
-    }
-
-    /// That so many requests in a row all get 200.
-    pub fn answers_well(&self, requests: u32) {
-        for request in 1..=requests {
-            assert_eq!(self.answers(), Ok(200), "request {request} of {requests} to {}", self.address);
-        }
-    }
-
-    /// What the routes of the world say, by name.
-    pub fn virtual_services(&self) -> BTreeMap<String, Value> {
-        let stream = UnixStream::connect(&self.socket).expect("the supervisor answers");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
-        let path = "/apis/networking.istio.io/v1/namespaces/pinning/virtualservices";
-        let (status, body) = get(stream, path).expect("the API answers");
-        assert_eq!(status, 200, "{body}");
-        let list: Value = serde_json::from_str(&body).expect("JSON");
-        let items = list["items"].as_array().expect("a list").iter();
-        items
-            .map(|item| {
-                (item["metadata"]["name"].as_str().unwrap_or_default().to_owned(), item["spec"].clone())
-            })
-            .collect()
-    }
-}
-
-/// The status of a GET.
-pub fn status(address: &str) -> Result<u16, String> {
-    let stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
-    stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(|error| error.to_string())?;
-    Ok(get(stream, "/")?.0)
-}
-
-fn get(mut stream: impl Read + Write, path: &str) -> Result<(u16, String), String> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nAccept: */*\r\nConnection: close\r\n\r\n");
-    let mut answer = String::new();
-    let told = stream.write_all(request.as_bytes()).and_then(|()| stream.read_to_string(&mut answer));
-    told.map_err(|error| error.to_string())?;
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
-    let status = status.ok_or_else(|| format!("no answer: {answer:?}"))?;
-    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-    Ok((status, body))
-}
-
-/// `meshquake run` under way.
-pub struct Run {
-    pub child: Child,
-    pub reports: PathBuf,
-    log: PathBuf,
-}
-
-impl Run {
-    /// The folder of its report, once it has one.
-    pub fn folder(&self) -> Option<PathBuf> {
-        names(&self.reports).into_iter().next().map(|name| self.reports.join(name))
-    }
-
-    /// What it has told so far. A last line may be half-written.
-    pub fn events(&self) -> Vec<Event> {
-        self.records().into_iter().map(|record| record.event).collect()
-    }
-
-    pub fn records(&self) -> Vec<Record> {
-        let file = self.folder().map(|folder| folder.join("events.jsonl"));
-        let text = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
-        text.lines().skip(1).filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
-
-    /// Everything it has said on both outputs.
-    pub fn said(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// Waits for an event; the run must not end before.
-    pub fn wait_for(&mut self, what: &str, is: impl Fn(&Event) -> bool) {
-        until(what, PATIENCE, || {
-            if self.events().iter().any(&is) {
-                return Ok(());
-            }
-            if let Ok(Some(status)) = self.child.try_wait() {
-                panic!("ended ({status}) before {what}:\n{}", self.said());
-            }
-            Err(self.said())
-        });
-    }
-
-    pub fn wait_for_phase(&mut self, wanted: Phase) {
-        self.wait_for(
-            wanted.word(),
-            |event| matches!(event, Event::PhaseStarted { phase } if *phase == wanted),
-        );
-    }
-
-    pub fn wait_for_proof(&mut self) {
-        self.wait_for("the action proved", |event| {
-            matches!(event, Event::Action { step: ActionStep::Proved { .. }, .. })
-        });
-    }
-
-    pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("the client can be signalled");
-    }
-
-    /// Its end, within a limit.
-    pub fn end(&mut self, limit: Duration) -> ExitStatus {
-        until("ended", limit, || match self.child.try_wait().expect("a child can be waited for") {
-            Some(status) => Ok(status),
-            None => Err(fs::read_to_string(&self.log).unwrap_or_default()),
-        })
-    }
-}
-
-impl Drop for Run {
-    fn drop(&mut self) {
-        // Of a failed test; one that has ended does not mind.
-        let _killed = self.child.kill();
-        let _reaped = self.child.wait();
-    }
-}
-
-/// A process as `/proc` shows it. A zombie has neither environment nor command line.
-#[derive(Debug)]
-pub struct Process {
-    pub pid: i32,
-    pub command: String,
-    pub run: Option<String>,
-    environment: String,
-}
-
-impl Process {
-    fn all() -> impl Iterator<Item = Self> {
-        let pids = names(Path::new("/proc")).into_iter().filter_map(|name| name.parse::<i32>().ok());
-        pids.filter(|pid| *pid != std::process::id().cast_signed()).map(|pid| {
-            let read = |file| {
-                let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-                String::from_utf8_lossy(&bytes).replace('\0', " ")
-            };
-            let environment = read("environ");
-            let mark = environment.split(' ').find_map(|word| word.strip_prefix("MESHQUAKE_RUN="));
-            Self { pid, command: read("cmdline"), run: mark.map(str::to_owned), environment }
-        })
-    }
-
-    /// Whether this is among its arguments or in its environment.
-    pub fn knows(&self, word: &str) -> bool {
-        self.command.contains(word) || self.environment.contains(word)
-    }
-
-    pub fn signal(&self, signal: Signal) -> bool {
-        Pid::from_raw(self.pid).is_some_and(|pid| kill_process(pid, signal).is_ok())
-    }
-
-    pub fn kill(&self) {
-        if let Some(pid) = Pid::from_raw(self.pid) {
-            // It may have gone by itself.
-            let _gone = kill_process(pid, Signal::KILL);
-        }
-    }
-}
-
-impl std::fmt::Display for Process {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "process {} ({})", self.pid, self.command.trim())
-    }
 }
 
 /// Kills with SIGKILL whoever wrote this journal.
