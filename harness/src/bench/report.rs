@@ -92,9 +92,11 @@ impl Report {
             }
         }
         if !stolen.is_empty() {
-            let shares = stolen.iter().map(|(share, names)| format!("{} of {}", share.trim(), names.join(", ")));
+            let shares =
+                stolen.iter().map(|(share, names)| format!("{} of {}", share.trim(), names.join(", ")));
             let shares = shares.collect::<Vec<_>>().join("; ");
-            warnings.push(format!("the machine's host gave time to others while this was measured: {shares}"));
+            warnings
+                .push(format!("the machine's host gave time to others while this was measured: {shares}"));
         }
         warnings
     }

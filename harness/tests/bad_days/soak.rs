@@ -117,9 +117,11 @@ fn left(bed: &Bed, world: &World, pods: usize) -> BTreeMap<&'static str, u64> {
     });
     let supervisor = bed.journals()[&world.id].header.supervisor.pid;
     let proc = |what: &str| format!("/proc/{supervisor}/{what}");
+    // Its own alone: what it shares depends on who else runs.
     let memory = fs::read_to_string(proc("smaps_rollup")).expect("the supervisor runs");
-    let memory =
-        memory.lines().find_map(|line| line.strip_prefix("Pss:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let memory = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("Anonymous:")?.trim().strip_suffix(" kB")?.parse().ok());
     let sockets = fs::read_to_string("/proc/net/unix").expect("the kernel's table");
     let state = bed.path("s/meshquake");
     [
