@@ -32,6 +32,13 @@ const WARM_UP: Duration = Duration::from_secs(1);
 const LASTS: Duration = Duration::from_secs(5);
 const QUANTILES: [(&str, f64); 2] = [("p50", 0.5), ("p99", 0.99)];
 
+/// Where the limits are missed: what was tried.
+const TRIED: &str = "what is added is mostly waiting for a processor: a request wakes four more processes than the direct \
+                     call, and two relays that do nothing but copy add 0.2 ms already; at 1,000 a second, where nobody \
+                     has gone to sleep, it is less. Tried on two cores, in turn with everything as it is: no metrics (4 % \
+                     less), no word of the caller in a header (no less), neither of them (14 % less), metrics without the \
+                     labels that never change and without sizes (6 % less)";
+
 pub fn declared() -> [Figure; 4] {
     let added = |name: &str, which: &str, rate: &str| {
         let means = format!(
@@ -41,8 +48,12 @@ pub fn declared() -> [Figure; 4] {
         Figure::new(name, Unit::Seconds, Better::Lower, &means).tolerance(0.25, 0.0002)
     };
     [
-        added("added-p50", "median", "200").limit(Statistic::Median, Relation::AtMost, 0.0008),
-        added("added-p99", "99th percentile", "200").limit(Statistic::Median, Relation::AtMost, 0.0025),
+        added("added-p50", "median", "200")
+            .limit(Statistic::Median, Relation::AtMost, 0.0008)
+            .if_missed(TRIED),
+        added("added-p99", "99th percentile", "200")
+            .limit(Statistic::Median, Relation::AtMost, 0.0025)
+            .if_missed(TRIED),
         added("added-p50-1000", "median", "1,000"),
         added("added-p99-1000", "99th percentile", "1,000"),
     ]

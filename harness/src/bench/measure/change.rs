@@ -21,6 +21,12 @@ const ROUTED_TO: &str = "x-routed-to";
 const AFTER: usize = 10;
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Where the limit is missed: what was tried.
+const TRIED: &str = "the translation runs without optimisation, as the first build shall be short. Tried: each object is \
+                     read once and kept, and what proxies have in common is made once (18 ms before, 10 to 11 since; kept); \
+                     the translation optimised (42 s more of the first build; taken back); one check that hands on its mesh \
+                     (kept)";
+
 pub fn declared(on: &Choice) -> [Figure; 3] {
     let seen = Figure::new(
         "change-seen",
@@ -46,11 +52,10 @@ pub fn declared(on: &Choice) -> [Figure; 3] {
     .limit(Statistic::Largest, Relation::Equal, 0.0)
     .tolerance(0.0, 0.0);
     let seen = match on {
-        Choice::Local => seen.limit(Statistic::Median, Relation::AtMost, 0.010).limit(
-            Statistic::P95,
-            Relation::AtMost,
-            0.025,
-        ),
+        Choice::Local => seen
+            .limit(Statistic::Median, Relation::AtMost, 0.010)
+            .limit(Statistic::P95, Relation::AtMost, 0.025)
+            .if_missed(TRIED),
         Choice::Kind | Choice::K3d | Choice::Context { .. } => seen,
     };
     [seen, known, stale]
